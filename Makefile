@@ -1,0 +1,83 @@
+# `make run` and `make test` need Python 3.11 or later with venv and pip, and Node with npm for the frontend.
+# Stamp files remember what is installed, so a second call costs nothing.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup setup-dev ui run test lint format lock bench clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+# A command that merely exists may be too old, or a shim of nothing: each candidate is asked.
+PYTHON ?= $(firstword $(foreach candidate,python3.11 python3.12 python3.13 python3.14 python3,\
+	$(shell $(candidate) -c 'import sys; sys.version_info >= (3, 11) and print("$(candidate)")' 2>/dev/null)))
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
+COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links pyproject.toml --extra all --group build
+CHECKED := $(wildcard src tests scripts benchmarks alembic)
+# What a test of the whole is called with, for instance: make test PYTEST_ARGS="-k contract"
+PYTEST_ARGS ?=
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.stamp-runtime ## install what running needs
+setup-dev: $(VENV)/.stamp-dev ## install what testing needs
+
+run: setup ui ## start the service, with its own PostgreSQL unless WALLET_DATABASE_URL is set
+	@$(BIN)/wallet serve
+
+test: lint ui ## everything that has to pass
+ifneq ($(wildcard frontend/package.json),)
+	cd frontend && npm run --silent test
+endif
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: setup-dev ## style, types and import contracts
+	$(BIN)/ruff check $(CHECKED)
+	$(BIN)/ruff format --check $(CHECKED)
+	$(BIN)/mypy $(CHECKED)
+	$(BIN)/lint-imports --no-cache
+
+format: setup-dev ## rewrite in the house style
+	$(BIN)/ruff check --fix $(CHECKED)
+	$(BIN)/ruff format $(CHECKED)
+
+lock: setup-dev ## pin anew after a change to pyproject.toml; UPGRADE=--upgrade takes the newest of everything
+	$(COMPILE) $(UPGRADE) --output-file requirements/runtime.txt
+	$(COMPILE) $(UPGRADE) --group dev --constraint requirements/runtime.txt --output-file requirements/dev.txt
+
+bench: setup-dev ## measure on this machine
+	$(BIN)/python -m benchmarks
+
+clean: ## remove what was installed and built; data in .wallet stays
+	rm -rf $(VENV) frontend/node_modules src/entrypoints/ui .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed, and not found" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.stamp-runtime: requirements/runtime.txt pyproject.toml | $(BIN)/python
+	$(PIP) --require-hashes --requirement requirements/runtime.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.stamp-dev: requirements/dev.txt $(VENV)/.stamp-runtime
+	$(PIP) --require-hashes --requirement requirements/dev.txt
+	@touch $@
+
+# The frontend builds into the Python package that serves it.
+ifneq ($(wildcard frontend/package.json),)
+UI_SOURCES := $(shell find frontend -type f -not -path '*/node_modules/*' -not -name '.stamp-*')
+
+ui: src/entrypoints/ui/index.html
+
+frontend/node_modules/.stamp-npm: frontend/package.json frontend/package-lock.json
+	cd frontend && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+src/entrypoints/ui/index.html: frontend/node_modules/.stamp-npm $(UI_SOURCES)
+	cd frontend && npm run --silent build
+	@touch $@
+else
+ui:
+endif
