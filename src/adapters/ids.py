@@ -1,0 +1,44 @@
+"""The source of new ids: UUIDv7 (RFC 9562, section 5.7)."""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_VERSION_AND_VARIANT = (0x7 << 76) | (0b10 << 62)
+_COUNTER_BITS = 74
+_STEP_BITS = 48
+
+
+class UuidV7:
+    """Ids with the database's time in front, ascending within the process.
+
+    The 74 bits behind the millisecond start at random and rise by a random step (RFC 9562, section 6.2, method 2), so
+    ids of one millisecond are in order and still cannot be guessed from one another.
+    """
+
+    def __init__(self) -> None:
+        self._millisecond = -1
+        self._counter = 0
+
+    def __call__(self, now: datetime) -> Iterator[UUID]:
+        """An endless supply of ids for this time (or the latest time seen, should the clock have stepped back)."""
+        while True:
+            yield self._next(now)
+
+    def _next(self, now: datetime) -> UUID:
+        millisecond = (now - _EPOCH) // timedelta(milliseconds=1)
+        if millisecond > self._millisecond:
+            self._millisecond = millisecond
+            # The top bit stays clear, so that the counter cannot run over within a millisecond.
+            self._counter = int.from_bytes(os.urandom(10)) >> 7
+        else:
+            self._counter += 1 + int.from_bytes(os.urandom(_STEP_BITS // 8))
+        high, low = divmod(self._counter, 1 << 62)
+        return UUID(int=(self._millisecond << 80) | (high << 64) | low | _VERSION_AND_VARIANT)
+
+
+def uuid7(now: datetime) -> UUID:
+    """One id for this time."""
+    return next(UuidV7()(now))

@@ -1,0 +1,1 @@
+"""PostgreSQL, the only authority: schema, migrations, the unit of work and the reader."""

@@ -1,0 +1,366 @@
+"""What a caller may ask for. Commands are data: frozen, checked when they are made, decided elsewhere.
+
+Each has an idempotency ``key`` and an ``intent()``: the canonical JSON of what is asked for. The intent leaves out
+``expected_version``, which is a guard: a client whose success got lost re-reads and sends the same key with a newer
+version, and must get the replay.
+"""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+import attrs
+
+from wallet_core.canonical import canonical_json, canonical_metadata
+from wallet_core.model import Kind, Metadata, Posting, WalletStatus
+from wallet_core.money import AMOUNT_MAX, Currency, is_currency
+
+KEY_LENGTH_MAX = 255
+POSTINGS_MAX = 100
+METADATA_MEMBERS_MAX = 16
+METADATA_BYTES_MAX = 4096
+EXPIRES_IN_S_MAX = 31_536_000
+NO_METADATA: Metadata = {}
+
+
+class InvalidCommand(ValueError):
+    """The command is malformed: nothing about the state of the ledger could make it valid.
+
+    ``field`` is a path into the command, such as ``postings[0].amount``.
+    """
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message
+
+
+@attrs.frozen
+class OpenWallet:
+    """Open a wallet with balance 0 and version 1. Without ``id`` the ledger chooses one."""
+
+    key: str
+    currency: str
+    id: UUID | None = None
+    floor: int = 0
+    ceiling: int | None = None
+    metadata: Metadata = NO_METADATA
+
+    kind = Kind.OPEN
+
+    def __attrs_post_init__(self) -> None:
+        _check_key(self.key)
+        if not is_currency(self.currency):
+            raise InvalidCommand("currency", "must be 3 to 12 of A-Z 0-9, starting with a letter")
+        _check_floor(self.floor)
+        _check_ceiling(self.ceiling)
+        check_metadata(self.metadata)
+
+    def intent(self) -> str:
+        """Canonical JSON of the intent."""
+        return canonical_json(
+            {
+                "ceiling": self.ceiling,
+                "currency": Currency(self.currency),
+                "floor": self.floor,
+                "id": _text(self.id),
+                "kind": Kind.OPEN.value,
+                "metadata": canonical_metadata(self.metadata),
+            }
+        )
+
+
+@attrs.frozen
+class Post:
+    """Move money by 1 to ``POSTINGS_MAX`` postings, all or nothing. Rules apply to the net change of each wallet."""
+
+    key: str
+    postings: Sequence[Posting]
+    expected_versions: Mapping[UUID, int] = attrs.field(factory=dict)
+    metadata: Metadata = NO_METADATA
+
+    kind = Kind.POST
+
+    def __attrs_post_init__(self) -> None:
+        _check_key(self.key)
+        if not 1 <= len(self.postings) <= POSTINGS_MAX:
+            raise InvalidCommand("postings", f"must be 1 to {POSTINGS_MAX} postings")
+        for index, posting in enumerate(self.postings):
+            if posting.source == posting.destination:
+                need = "a source or a destination" if posting.source is None else "two different wallets"
+                raise InvalidCommand(f"postings[{index}]", f"must name {need}")
+            _check_amount(posting.amount, f"postings[{index}].amount")
+        if self.expected_versions:
+            named = {wallet for posting in self.postings for wallet in (posting.source, posting.destination)}
+            for wallet_id, version in self.expected_versions.items():
+                if wallet_id not in named:
+                    raise InvalidCommand("expected_versions", f"names wallet {wallet_id}, which no posting does")
+                _check_version(version, f"expected_versions.{wallet_id}")
+        check_metadata(self.metadata)
+
+    def intent(self) -> str:
+        """Canonical JSON of the intent."""
+        return canonical_json(
+            {
+                "kind": Kind.POST.value,
+                "metadata": canonical_metadata(self.metadata),
+                "postings": [
+                    {
+                        "amount": posting.amount,
+                        "destination": _text(posting.destination),
+                        "source": _text(posting.source),
+                    }
+                    for posting in self.postings
+                ],
+            }
+        )
+
+
+def credit(
+    key: str, wallet_id: UUID, amount: int, *, expected_version: int | None = None, metadata: Metadata = NO_METADATA
+) -> Post:
+    """Money enters a wallet from outside."""
+    return Post(key, (Posting(None, wallet_id, amount),), _guard(wallet_id, expected_version), metadata)
+
+
+def debit(
+    key: str, wallet_id: UUID, amount: int, *, expected_version: int | None = None, metadata: Metadata = NO_METADATA
+) -> Post:
+    """Money leaves a wallet to the outside."""
+    return Post(key, (Posting(wallet_id, None, amount),), _guard(wallet_id, expected_version), metadata)
+
+
+def transfer(
+    key: str,
+    source: UUID,
+    destination: UUID,
+    amount: int,
+    *,
+    expected_versions: Mapping[UUID, int] | None = None,
+    metadata: Metadata = NO_METADATA,
+) -> Post:
+    """Money moves from one wallet to another of the same currency."""
+    return Post(key, (Posting(source, destination, amount),), expected_versions or {}, metadata)
+
+
+@attrs.frozen
+class PlaceHold:
+    """Set an amount aside. With ``destination`` a capture credits that wallet; ``expires_in_s`` is in seconds."""
+
+    key: str
+    wallet_id: UUID
+    amount: int
+    destination: UUID | None = None
+    expires_in_s: int | None = None
+    expected_version: int | None = None
+    metadata: Metadata = NO_METADATA
+
+    kind = Kind.HOLD
+
+    def __attrs_post_init__(self) -> None:
+        _check_key(self.key)
+        _check_amount(self.amount, "amount")
+        if self.destination == self.wallet_id:
+            raise InvalidCommand("destination", "must be another wallet")
+        if self.expires_in_s is not None:
+            _check_integer(self.expires_in_s, "expires_in", 1, EXPIRES_IN_S_MAX)
+        if self.expected_version is not None:
+            _check_version(self.expected_version, "expected_version")
+        check_metadata(self.metadata)
+
+    def intent(self) -> str:
+        """Canonical JSON of the intent."""
+        return canonical_json(
+            {
+                "amount": self.amount,
+                "destination": _text(self.destination),
+                "expires_in": self.expires_in_s,
+                "kind": Kind.HOLD.value,
+                "metadata": canonical_metadata(self.metadata),
+                "wallet": str(self.wallet_id),
+            }
+        )
+
+
+@attrs.frozen
+class CaptureHold:
+    """Take a held amount: all that remains, or ``amount`` of it. If ``final``, what then remains is released."""
+
+    key: str
+    hold_id: UUID
+    amount: int | None = None
+    final: bool = True
+
+    kind = Kind.CAPTURE
+
+    def __attrs_post_init__(self) -> None:
+        _check_key(self.key)
+        if self.amount is not None:
+            _check_amount(self.amount, "amount")
+
+    def intent(self) -> str:
+        """Canonical JSON of the intent."""
+        return canonical_json(
+            {"amount": self.amount, "final": self.final, "hold": str(self.hold_id), "kind": Kind.CAPTURE.value}
+        )
+
+
+@attrs.frozen
+class ReleaseHold:
+    """Give back what a hold still reserves."""
+
+    key: str
+    hold_id: UUID
+
+    kind = Kind.RELEASE
+
+    def __attrs_post_init__(self) -> None:
+        _check_key(self.key)
+
+    def intent(self) -> str:
+        """Canonical JSON of the intent."""
+        return canonical_json({"hold": str(self.hold_id), "kind": Kind.RELEASE.value})
+
+
+@attrs.frozen
+class Reverse:
+    """Move back what a posted or captured transaction moved. Once per transaction; the usual rules apply."""
+
+    key: str
+    transaction_id: UUID
+    metadata: Metadata = NO_METADATA
+
+    kind = Kind.REVERSAL
+
+    def __attrs_post_init__(self) -> None:
+        _check_key(self.key)
+        check_metadata(self.metadata)
+
+    def intent(self) -> str:
+        """Canonical JSON of the intent."""
+        return canonical_json(
+            {
+                "kind": Kind.REVERSAL.value,
+                "metadata": canonical_metadata(self.metadata),
+                "transaction": str(self.transaction_id),
+            }
+        )
+
+
+@attrs.frozen
+class NewCeiling:
+    """A ceiling to set, where None takes it away. A class of its own keeps that apart from "no change"."""
+
+    ceiling: int | None
+
+
+@attrs.frozen
+class ChangeWallet:
+    """Change a wallet's status, limits or metadata. What is None stays as it is; metadata is replaced as a whole."""
+
+    key: str
+    wallet_id: UUID
+    status: WalletStatus | None = None
+    floor: int | None = None
+    ceiling: NewCeiling | None = None
+    metadata: Metadata | None = None
+    expected_version: int | None = None
+
+    kind = Kind.CHANGE
+
+    def __attrs_post_init__(self) -> None:
+        _check_key(self.key)
+        if self.status is None and self.floor is None and self.ceiling is None and self.metadata is None:
+            raise InvalidCommand("", "must change at least one of status, floor, ceiling, metadata")
+        if self.floor is not None:
+            _check_floor(self.floor)
+        if self.ceiling is not None:
+            _check_ceiling(self.ceiling.ceiling)
+        if self.metadata is not None:
+            check_metadata(self.metadata)
+        if self.expected_version is not None:
+            _check_version(self.expected_version, "expected_version")
+
+    def intent(self) -> str:
+        """Canonical JSON of the intent: only the members that are to change."""
+        members: dict[str, object] = {}
+        if self.ceiling is not None:
+            members["ceiling"] = self.ceiling.ceiling
+        if self.floor is not None:
+            members["floor"] = self.floor
+        members["kind"] = Kind.CHANGE.value
+        if self.metadata is not None:
+            members["metadata"] = canonical_metadata(self.metadata)
+        if self.status is not None:
+            members["status"] = self.status.value
+        members["wallet"] = str(self.wallet_id)
+        return canonical_json(members)
+
+
+@attrs.frozen
+class FenceKey:
+    """Make sure that nothing more can happen under a key: learn what was decided, or forbid that anything ever is."""
+
+    key: str
+
+    def __attrs_post_init__(self) -> None:
+        _check_key(self.key)
+
+
+Command = OpenWallet | Post | PlaceHold | CaptureHold | ReleaseHold | Reverse | ChangeWallet | FenceKey
+
+
+def _guard(wallet_id: UUID, expected_version: int | None) -> dict[UUID, int]:
+    return {} if expected_version is None else {wallet_id: expected_version}
+
+
+def _text(id: UUID | None) -> str | None:
+    return None if id is None else str(id)
+
+
+def _check_key(key: str) -> None:
+    """Visible ASCII only. Keys that the ledger derives for itself hold a space, which no client may send."""
+    if not 1 <= len(key) <= KEY_LENGTH_MAX or not key.isascii() or not key.isprintable() or " " in key:
+        raise InvalidCommand("idempotency_key", f"must be 1 to {KEY_LENGTH_MAX} visible ASCII characters")
+
+
+def _check_integer(value: int, field: str, low: int, high: int) -> None:
+    # `type`, not `isinstance`: a bool is an int to Python, and True is not an amount.
+    if type(value) is not int or not low <= value <= high:
+        raise InvalidCommand(field, f"must be an integer from {low} to {high}")
+
+
+def _check_amount(amount: int, field: str) -> None:
+    _check_integer(amount, field, 1, AMOUNT_MAX)
+
+
+def _check_version(version: int, field: str) -> None:
+    _check_integer(version, field, 1, AMOUNT_MAX)
+
+
+def _check_floor(floor: int) -> None:
+    _check_integer(floor, "floor", -AMOUNT_MAX, 0)
+
+
+def _check_ceiling(ceiling: int | None) -> None:
+    if ceiling is not None:
+        _check_integer(ceiling, "ceiling", 0, AMOUNT_MAX)
+
+
+def check_metadata(metadata: Metadata) -> None:
+    """At most 16 string keys to string values, 4 KiB of UTF-8 in all, without what PostgreSQL text cannot hold."""
+    if not metadata:
+        return
+    if len(metadata) > METADATA_MEMBERS_MAX:
+        raise InvalidCommand("metadata", f"must have at most {METADATA_MEMBERS_MAX} members")
+    size = 0
+    for name, value in metadata.items():
+        if type(name) is not str or type(value) is not str:
+            raise InvalidCommand("metadata", "must map strings to strings")
+        try:
+            size += len(name.encode()) + len(value.encode())
+        except UnicodeEncodeError:
+            raise InvalidCommand("metadata", "must not hold a lone surrogate") from None
+        if "\0" in name or "\0" in value:
+            raise InvalidCommand("metadata", "must not hold the character U+0000")
+    if size > METADATA_BYTES_MAX:
+        raise InvalidCommand("metadata", f"must be at most {METADATA_BYTES_MAX} bytes in all")

@@ -1,0 +1,136 @@
+"""The application service: carry out a batch as one unit of work, and retry a lost race a bounded number of times."""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+import attrs
+
+from wallet_core.commands import (
+    CaptureHold,
+    ChangeWallet,
+    Command,
+    FenceKey,
+    OpenWallet,
+    PlaceHold,
+    Post,
+    ReleaseHold,
+    Reverse,
+)
+from wallet_core.decide import decide_batch
+from wallet_core.model import Rejection, Transaction
+from wallet_core.outcomes import (
+    Applied,
+    Contention,
+    DatabaseUnavailable,
+    Outcome,
+    Rejected,
+    Replayed,
+    Unknown,
+)
+from wallet_core.ports import CommitUnknown, Ids, Names, StaleSnapshot, Store, Unavailable
+
+RACES_MAX = 20
+"""How often a batch that lost a race is decided anew before its commands are answered with ``Contention``."""
+
+CONNECTION_ATTEMPTS_MAX = 3
+"""How often a batch is tried when the database drops the connection."""
+
+BACKOFF_S_FIRST = 0.001
+BACKOFF_S_MAX = 0.05
+
+
+@attrs.define
+class BatchLedger:
+    """A ``Ledger`` over a ``Store``: every call is one batch, in one unit of work.
+
+    ``jitter`` returns a random share in [0, 1); it spreads the retries of racing writers.
+    """
+
+    store: Store
+    ids: Ids
+    jitter: Callable[[], float] = random.random
+
+    async def execute(self, tenant: UUID, commands: Sequence[Command]) -> Sequence[Outcome]:
+        """Carry out the commands as one batch. See ``ports.Ledger``."""
+        names = names_of(commands)
+        attempted: set[UUID] = set()
+        in_doubt = False
+        races = connections = 0
+        while True:
+            try:
+                outcomes = await self._attempt(tenant, commands, names, attempted)
+            except StaleSnapshot:
+                races += 1
+                if races >= RACES_MAX:
+                    return [Unknown() if in_doubt else Contention()] * len(commands)
+                await self._pause(races)
+            except (Unavailable, CommitUnknown) as failure:
+                # After a lost COMMIT the same keys are asked again: if it did happen, they are found decided.
+                in_doubt = in_doubt or isinstance(failure, CommitUnknown)
+                connections += 1
+                if connections >= CONNECTION_ATTEMPTS_MAX:
+                    return [Unknown() if in_doubt else DatabaseUnavailable()] * len(commands)
+                await self._pause(connections)
+            else:
+                return [_ours(outcome, attempted) for outcome in outcomes] if in_doubt else outcomes
+
+    async def _attempt(
+        self, tenant: UUID, commands: Sequence[Command], names: Names, attempted: set[UUID]
+    ) -> list[Outcome]:
+        async with self.store.begin(tenant) as unit:
+            snapshot = await unit.load(names)
+            decided = decide_batch(snapshot, commands, self.ids(snapshot.now))
+            if decided.changes:
+                await unit.append(decided.changes)
+                attempted.update(decision.id for decision in decided.changes.decisions)
+                await unit.commit()
+        return decided.outcomes
+
+    async def _pause(self, attempt: int) -> None:
+        await asyncio.sleep(min(BACKOFF_S_MAX, BACKOFF_S_FIRST * 2**attempt) * self.jitter())
+
+
+def names_of(commands: Sequence[Command]) -> Names:
+    """What the commands name, each once, in order of appearance."""
+    keys: dict[str, None] = {}
+    wallets: dict[UUID, None] = {}
+    holds: dict[UUID, None] = {}
+    transactions: dict[UUID, None] = {}
+    for command in commands:
+        keys[command.key] = None
+        match command:
+            case Post():
+                for posting in command.postings:
+                    if posting.source is not None:
+                        wallets[posting.source] = None
+                    if posting.destination is not None:
+                        wallets[posting.destination] = None
+            case OpenWallet():
+                if command.id is not None:
+                    wallets[command.id] = None
+            case PlaceHold():
+                wallets[command.wallet_id] = None
+                if command.destination is not None:
+                    wallets[command.destination] = None
+            case ChangeWallet():
+                wallets[command.wallet_id] = None
+            case CaptureHold() | ReleaseHold():
+                holds[command.hold_id] = None
+            case Reverse():
+                transactions[command.transaction_id] = None
+            case FenceKey():
+                pass
+    return Names(list(keys), list(wallets), list(holds), list(transactions))
+
+
+def _ours(outcome: Outcome, attempted: set[UUID]) -> Outcome:
+    """A replay of what this very call wrote, under a COMMIT whose answer was lost, is no replay to its caller."""
+    if isinstance(outcome, Replayed) and outcome.decision.id in attempted:
+        match outcome.decision:
+            case Transaction() as transaction:
+                return Applied(transaction)
+            case Rejection() as rejection:
+                return Rejected(rejection)
+    return outcome
