@@ -1,0 +1,151 @@
+"""Connections to PostgreSQL: a bounded pool, whose sessions are all set up alike, whatever the server's defaults."""
+
+import os
+from collections.abc import Mapping
+from typing import Final, Literal
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import asyncpg
+from asyncpg.connect_utils import SessionAttribute
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+Isolation = Literal["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE", "AUTOCOMMIT"]
+
+SCHEMES: Final = ("postgresql://", "postgres://", "postgresql+asyncpg://")
+
+INDEX_ONLY_PLANS: Final[Mapping[str, str]] = {
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_seqscan": "off",
+}
+"""Planner settings under which a batch finds its rows by index, also in a table that was never analysed."""
+
+
+def create_engine(
+    dsn: str,
+    *,
+    pool_size: int = 4,
+    pool_timeout_ms: int = 5_000,
+    connect_timeout_ms: int = 5_000,
+    statement_timeout_ms: int = 10_000,
+    lock_timeout_ms: int = 5_000,
+    idle_in_transaction_timeout_ms: int = 10_000,
+    role: str | None = None,
+    isolation: Isolation = "READ COMMITTED",
+    application_name: str = "wallet-service",
+    planner: Mapping[str, str] | None = None,
+    json_as_text: bool = True,
+) -> AsyncEngine:
+    """An engine with a pool of at most `pool_size` connections; it connects when it is first used.
+
+    `dsn` is a libpq URL. It may name several hosts: they are tried in order, `connect_timeout_ms` each, and the first
+    that takes writes is used, unless the URL says otherwise with ``target_session_attrs``.
+    Times are milliseconds; 0 switches a limit of the server off. Waiting for a free connection longer than
+    `pool_timeout_ms` raises `sqlalchemy.exc.TimeoutError`. `role` is taken at connect (``SET ROLE``).
+    `planner` sets further server settings, such as `INDEX_ONLY_PLANS`.
+
+    JSON columns carry text: what is bound is stored byte for byte, and read back as the same `str`.
+    SQLAlchemy's reflection reads catalogs through JSON, and needs `json_as_text` to be off.
+
+    No statement has a time limit on the client's side: that would cancel a COMMIT, whose outcome is then unknown
+    although the server could have told it. The server's own limits bound every wait but the one for COMMIT.
+    """
+    settings = {
+        "application_name": application_name,
+        "timezone": "UTC",
+        # What was acknowledged survives, also where the server's default trades that for speed.
+        "synchronous_commit": "on",
+        "statement_timeout": str(statement_timeout_ms),
+        "lock_timeout": str(lock_timeout_ms),
+        "idle_in_transaction_session_timeout": str(idle_in_transaction_timeout_ms),
+        # Compiling a plan takes longer than any of these statements runs.
+        "jit": "off",
+        **(planner or {}),
+    }
+    if role is not None:
+        settings["role"] = role
+    hosts = dsn_of_each_host(dsn)
+
+    async def connect() -> asyncpg.Connection:
+        return await _connect_to_first(hosts, settings, connect_timeout_ms / 1000)
+
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connect,
+        isolation_level=isolation,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=pool_timeout_ms / 1000,
+        # A dead connection is noticed when it is used, and takes the others of its age out of the pool with it;
+        # asking each one before each use would cost every batch a round trip.
+        pool_pre_ping=False,
+        json_serializer=_unchanged if json_as_text else None,
+        json_deserializer=_unchanged if json_as_text else None,
+    )
+
+
+def libpq_dsn(dsn: str) -> str:
+    """The URL as libpq and asyncpg spell it, without the name of a driver in its scheme.
+
+    Raises `ValueError`, whose message repeats nothing of the URL, when it is not a PostgreSQL URL.
+    """
+    for scheme in SCHEMES:
+        if dsn.startswith(scheme):
+            return "postgresql://" + dsn.removeprefix(scheme)
+    raise ValueError("not a PostgreSQL URL (postgresql://user:password@host:port/database)")
+
+
+def dsn_of_each_host(dsn: str) -> list[str]:
+    """One URL for each host that the URL names, in its order, with all else equal.
+
+    The driver's connect timeout covers its whole list of hosts, so that a first host which is switched off (it does
+    not refuse, it is silent) would use up the time of the standby that should have answered.
+    """
+    parts = urlsplit(libpq_dsn(dsn))
+    user, at, netloc_hosts = parts.netloc.rpartition("@")
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if netloc_hosts or "host" not in query:
+        return [_url(user + at + host, parts.path, query) for host in netloc_hosts.split(",")]
+    hosts = query.pop("host").split(",")
+    ports = query.pop("port", "").split(",")
+    if len(ports) == 1:
+        ports *= len(hosts)
+    if len(ports) != len(hosts):
+        raise ValueError("the PostgreSQL URL names a different number of hosts and ports")
+    return [
+        _url(parts.netloc, parts.path, {**query, "host": host, **({"port": port} if port else {})})
+        for host, port in zip(hosts, ports, strict=True)
+    ]
+
+
+def _url(netloc: str, path: str, query: Mapping[str, str]) -> str:
+    # The standard library's `urlunsplit` drops the slashes before an empty authority, and the driver needs them.
+    return f"postgresql://{netloc}{path}" + (f"?{urlencode(query)}" if query else "")
+
+
+async def _connect_to_first(hosts: list[str], settings: dict[str, str], timeout: float) -> asyncpg.Connection:
+    """A connection to the first host that accepts one; raises the last host's error when none does."""
+    error: Exception = ValueError("the PostgreSQL URL names no host")
+    for host in hosts:
+        asked = {name for name, _ in parse_qsl(urlsplit(host).query)}
+        left_to_us = "target_session_attrs" not in asked and "PGTARGETSESSIONATTRS" not in os.environ
+        try:
+            return await asyncpg.connect(
+                host,
+                timeout=timeout,
+                target_session_attrs=SessionAttribute.read_write if left_to_us else None,
+                # The URL may set what it likes, but not leave the role that may not rewrite the ledger.
+                server_settings={name: text for name, text in settings.items() if name not in asked or name == "role"},
+            )
+        except (
+            OSError,
+            asyncpg.CannotConnectNowError,
+            asyncpg.PostgresConnectionError,
+            asyncpg.TargetServerAttributeNotMatched,
+        ) as failure:
+            error = failure
+    raise error
+
+
+def _unchanged(text: str) -> str:
+    return text
