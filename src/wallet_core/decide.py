@@ -103,7 +103,10 @@ def _carry_out(command: Plannable, intent: str, state: State) -> Outcome:
             return VersionConflict(wallet_id, expected, current)
     refusal = first_reason(planned, state)
     if refusal is not None:
-        rejection = Rejection(id, command.kind, command.key, intent, refusal[0], refusal[1], state.now)
+        reason, details = refusal
+        # In canonical order from the start, so that a replay, read back from storage, has the same bytes.
+        details = {name: details[name] for name in sorted(details)}
+        rejection = Rejection(id, command.kind, command.key, intent, reason, details, state.now)
         state.remember(rejection)
         return Rejected(rejection)
     if planned.amends is not None:

@@ -160,7 +160,10 @@ class Transaction:
 
 @attrs.frozen
 class Rejection:
-    """One command that a rule refused: remembered under its key, like an applied one."""
+    """One command that a rule refused: remembered under its key, like an applied one.
+
+    ``details`` says what was compared, its members in alphabetical order.
+    """
 
     id: UUID
     kind: Kind

@@ -14,7 +14,9 @@ Isolation = Literal["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE", "AUTOCO
 SCHEMES: Final = ("postgresql://", "postgres://", "postgresql+asyncpg://")
 
 INDEX_ONLY_PLANS: Final[Mapping[str, str]] = {
+    "enable_bitmapscan": "off",
     "enable_hashjoin": "off",
+    "enable_material": "off",
     "enable_mergejoin": "off",
     "enable_seqscan": "off",
 }

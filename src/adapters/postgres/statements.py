@@ -1,0 +1,204 @@
+"""The statements of a batch: set-based, a fixed number however large the batch is.
+
+They keep to what a sharded PostgreSQL can route to one shard: each names its tenant for every table, inserts select
+the tenant from its table, and nothing volatile is called. Arrays come in through ``unnest``. Rows are written in the
+order of the arrays, which the unit of work sorts, so that two batches lock what they share in one order.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Column,
+    DateTime,
+    Insert,
+    LargeBinary,
+    Select,
+    Table,
+    TableValuedAlias,
+    Text,
+    Update,
+    Uuid,
+    bindparam,
+    cast,
+    column,
+    func,
+    literal,
+    select,
+    true,
+    union_all,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.types import JSON, TypeEngine
+
+from adapters.postgres.schema import entries, holds, tenants, transactions, wallets
+
+TENANT = bindparam("tenant", type_=Uuid)
+
+_CARRIED: dict[type[TypeEngine[Any]], TypeEngine[Any]] = {
+    Uuid: Uuid(),
+    BigInteger: BigInteger(),
+    DateTime: DateTime(timezone=True),
+    LargeBinary: LargeBinary(),
+    Text: Text(),
+    JSON: Text(),
+}
+"""As which type a column's values travel in an array: JSON as its text."""
+
+
+def _rows(columns: dict[str, TypeEngine[Any]]) -> TableValuedAlias:
+    """``unnest`` of one array parameter for each column: the rows that a batch brings along."""
+    bound = [bindparam(f"x_{column_name}", type_=ARRAY(type_)) for column_name, type_ in columns.items()]
+    return (
+        func.unnest(*bound)
+        .table_valued(*(column(column_name, type_) for column_name, type_ in columns.items()))
+        .render_derived(name="x")
+    )
+
+
+def parameters(tenant: UUID, rows: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """The parameters of a statement of this module: the tenant, and for each column its values, row by row."""
+    return {"tenant": tenant, **{f"x_{name}": values for name, values in rows.items()}}
+
+
+def _rows_like(table: Table) -> TableValuedAlias:
+    """Rows with all the columns of a table but the tenant's, each named as its column."""
+    return _rows({c.name: _carried(c) for c in table.c if c.name != "tenant_id"})
+
+
+def _carried(c: Column[Any]) -> TypeEngine[Any]:
+    return next(carried for type_, carried in _CARRIED.items() if isinstance(c.type, type_))
+
+
+def _insert(table: Table) -> Insert:
+    x = _rows_like(table)
+    values = [cast(x.c[c.name], c.type) if isinstance(c.type, JSON) else x.c[c.name] for c in table.c[1:]]
+    source = select(tenants.c.id, *values).select_from(tenants.join(x, true())).where(tenants.c.id == TENANT)
+    names = [c.name for c in table.c]
+    return insert(table).from_select(names, source, include_defaults=False).on_conflict_do_nothing()
+
+
+INSERT_TRANSACTIONS = _insert(transactions)
+INSERT_WALLETS = _insert(wallets)
+INSERT_ENTRIES = _insert(entries)
+INSERT_HOLDS = _insert(holds)
+
+
+def _update_wallets() -> Update:
+    changing = ("balance", "held", "floor", "ceiling", "status", "version", "metadata", "updated_at", "head")
+    columns: dict[str, TypeEngine[Any]] = {"id": Uuid(), "loaded_version": BigInteger()}
+    columns |= {name: _carried(wallets.c[name]) for name in changing}
+    x = _rows(columns)
+    values = {name: cast(x.c[name], JSON) if name == "metadata" else x.c[name] for name in changing}
+    return (
+        update(wallets)
+        .values(values)
+        .where(wallets.c.tenant_id == TENANT, wallets.c.id == x.c.id, wallets.c.version == x.c.loaded_version)
+    )
+
+
+UPDATE_WALLETS = _update_wallets()
+"""The guard against lost updates: a wallet whose version has moved is not updated, and the row count tells."""
+
+
+def _update_holds() -> Update:
+    # No guard of its own: every change to a hold also moves its wallet's version, which is guarded.
+    x = _rows({"id": Uuid(), "captured": BigInteger(), "status": Text()})
+    return (
+        update(holds)
+        .values(captured=x.c.captured, status=x.c.status)
+        .where(holds.c.tenant_id == TENANT, holds.c.id == x.c.id, holds.c.status == "active")
+    )
+
+
+UPDATE_HOLDS = _update_holds()
+
+
+def _load_wallets() -> Select[Any]:
+    """Wallets, each with its due holds and with the hold that is named beside it: one statement, so of one instant."""
+    x = _rows({"wallet_id": Uuid(), "hold_id": Uuid()})
+    hold_columns = [c.label(f"hold_{c.name}") for c in holds.c if c.name not in ("tenant_id", "wallet_id")]
+    due = select(*hold_columns).where(
+        x.c.hold_id.is_(None),
+        wallets.c.held > 0,
+        holds.c.tenant_id == TENANT,
+        holds.c.wallet_id == wallets.c.id,
+        holds.c.status == "active",
+        holds.c.expires_at <= func.now(),
+    )
+    named = select(*hold_columns).where(holds.c.tenant_id == TENANT, holds.c.id == x.c.hold_id)
+    h = union_all(due.correlate(x, wallets), named.correlate(x)).lateral("h")
+    return (
+        select(wallets, *h.c)
+        .select_from(x.join(wallets, wallets.c.id == x.c.wallet_id).outerjoin(h, true()))
+        .where(wallets.c.tenant_id == TENANT)
+    )
+
+
+LOAD_WALLETS = _load_wallets()
+
+
+def _load_decisions() -> Select[Any]:
+    """The time, and the decisions under the named keys: at least one row, with nothing but the time in it."""
+    x = _rows({"key": Text()})
+    found = (
+        select(transactions)
+        .select_from(x.join(transactions, transactions.c.idempotency_key == x.c.key))
+        .where(transactions.c.tenant_id == TENANT)
+        .subquery("t")
+    )
+    clock = select(func.now().label("now")).subquery("clock")
+    return select(clock.c.now, found).select_from(clock.outerjoin(found, true()))
+
+
+LOAD_DECISIONS = _load_decisions()
+
+
+def _load_transactions() -> Select[Any]:
+    x = _rows({"id": Uuid()})
+    return (
+        select(transactions)
+        .select_from(x.join(transactions, transactions.c.id == x.c.id))
+        .where(transactions.c.tenant_id == TENANT, transactions.c.outcome == literal("applied"))
+    )
+
+
+LOAD_TRANSACTIONS = _load_transactions()
+
+
+def _load_reversed() -> Select[Any]:
+    x = _rows({"id": Uuid()})
+    return (
+        select(transactions.c.reverses)
+        .select_from(x.join(transactions, transactions.c.reverses == x.c.id))
+        .where(transactions.c.tenant_id == TENANT)
+    )
+
+
+LOAD_REVERSED = _load_reversed()
+
+
+def _load_hold_wallets() -> Select[Any]:
+    """Which wallets the named holds concern. This never changes, so it may be read before everything else."""
+    x = _rows({"id": Uuid()})
+    return (
+        select(holds.c.id, holds.c.wallet_id, holds.c.destination)
+        .select_from(x.join(holds, holds.c.id == x.c.id))
+        .where(holds.c.tenant_id == TENANT)
+    )
+
+
+LOAD_HOLD_WALLETS = _load_hold_wallets()
+
+
+def _load_entries() -> Select[Any]:
+    x = _rows({"wallet_id": Uuid(), "version": BigInteger()})
+    same = (entries.c.wallet_id == x.c.wallet_id) & (entries.c.version == x.c.version)
+    return select(entries).select_from(x.join(entries, same)).where(entries.c.tenant_id == TENANT)
+
+
+LOAD_ENTRIES = _load_entries()

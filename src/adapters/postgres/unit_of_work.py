@@ -1,0 +1,227 @@
+"""The unit of work on PostgreSQL: optimistic, at read committed, without a lock taken before the write."""
+
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
+from operator import attrgetter
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Executable, Row
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from adapters.postgres import statements
+from adapters.postgres.errors import translating
+from adapters.postgres.records import FENCE_INTENT, DecisionRecord, fetch_entries, result_of, wallet_of
+from wallet_core.canonical import canonical_json, canonical_metadata
+from wallet_core.model import Decision, Fence, Hold, HoldStatus, Rejection, Transaction, Wallet
+from wallet_core.ports import Changes, Names, Snapshot, StaleSnapshot
+
+OUTCOMES: dict[type[Decision], str] = {Transaction: "applied", Rejection: "rejected", Fence: "fenced"}
+
+
+class PostgresStore:
+    """A ``Store`` over a pool of connections. See ``ports.Store``."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    def begin(self, tenant: UUID) -> AbstractAsyncContextManager["PostgresUnit"]:
+        """A new unit of work, on a connection of its own from the pool."""
+        return self._begin(tenant)
+
+    @asynccontextmanager
+    async def _begin(self, tenant: UUID) -> AsyncIterator["PostgresUnit"]:
+        with translating():
+            connection = await self._engine.connect()
+        try:
+            yield PostgresUnit(connection, tenant)
+        finally:
+            # Rolls back what was not committed. A connection that broke has nothing to roll back, and leaves the pool.
+            await connection.close()
+
+
+class PostgresUnit:
+    """One transaction. See ``ports.UnitOfWork``."""
+
+    def __init__(self, connection: AsyncConnection, tenant: UUID) -> None:
+        self._connection = connection
+        self._tenant = tenant
+
+    async def load(self, names: Names) -> Snapshot:
+        with translating():
+            return await self._load(names)
+
+    async def append(self, changes: Changes) -> None:
+        with translating():
+            await self._append(changes)
+
+    async def commit(self) -> None:
+        with translating(committing=True):
+            await self._connection.commit()
+
+    async def _load(self, names: Names) -> Snapshot:
+        wallet_of_hold: dict[UUID, UUID] = {}
+        records: list[DecisionRecord] = []
+        wallet_ids = dict.fromkeys(names.wallets)
+        if names.holds:
+            for row in await self._rows(statements.LOAD_HOLD_WALLETS, id=names.holds):
+                wallet_of_hold[row.id] = row.wallet_id
+                wallet_ids.update(dict.fromkeys(id for id in (row.wallet_id, row.destination) if id is not None))
+        if names.transactions:
+            rows = await self._rows(statements.LOAD_TRANSACTIONS, id=names.transactions)
+            records = [DecisionRecord(row) for row in rows]
+            wallet_ids.update((wallet_id, None) for record in records for wallet_id, _ in record.entry_ids)
+        wallets, holds = await self._load_wallets(wallet_ids, wallet_of_hold)
+        # After the wallets, so that what is not decided or reversed here was not when the wallets were seen either.
+        now, known = await self._load_decisions(names.keys)
+        reversed_ids: set[UUID] = set()
+        if records:
+            rows = await self._rows(statements.LOAD_REVERSED, id=[record.id for record in records])
+            reversed_ids = {row.reverses for row in rows}
+        entries = await fetch_entries(self._connection, self._tenant, [*records, *known])
+        transactions = {record.id: record.decision(entries) for record in records}
+        return Snapshot(
+            now,
+            wallets,
+            holds,
+            {id: transaction for id, transaction in transactions.items() if isinstance(transaction, Transaction)},
+            reversed_ids,
+            {record.key: record.decision(entries) for record in known},
+        )
+
+    async def _load_wallets(
+        self, wallet_ids: Iterable[UUID], wallet_of_hold: dict[UUID, UUID]
+    ) -> tuple[dict[UUID, Wallet], dict[UUID, Hold]]:
+        pairs: list[tuple[UUID, UUID | None]] = [(id, None) for id in wallet_ids]
+        pairs += [(wallet_id, hold_id) for hold_id, wallet_id in wallet_of_hold.items()]
+        wallets: dict[UUID, Wallet] = {}
+        holds: dict[UUID, Hold] = {}
+        if pairs:
+            for row in await self._rows(
+                statements.LOAD_WALLETS,
+                wallet_id=[wallet_id for wallet_id, _ in pairs],
+                hold_id=[hold_id for _, hold_id in pairs],
+            ):
+                if row.id not in wallets:
+                    wallets[row.id] = wallet_of(row)
+                if row.hold_id is not None:
+                    holds[row.hold_id] = Hold(
+                        row.hold_id,
+                        row.id,
+                        row.hold_destination,
+                        row.hold_amount,
+                        row.hold_captured,
+                        HoldStatus(row.hold_status),
+                        row.hold_expires_at,
+                        row.hold_created_at,
+                    )
+        return wallets, holds
+
+    async def _load_decisions(self, keys: Sequence[str]) -> tuple[datetime, list[DecisionRecord]]:
+        rows = await self._rows(statements.LOAD_DECISIONS, key=keys)
+        return rows[0].now, [DecisionRecord(row) for row in rows if row.id is not None]
+
+    async def _append(self, changes: Changes) -> None:
+        # Transactions first, then wallets, then entries; each in one order of keys in every process, so that two
+        # batches which share keys or wallets wait for one another instead of dead-locking.
+        decisions = sorted(changes.decisions, key=attrgetter("key"))
+        await self._write(
+            statements.INSERT_TRANSACTIONS,
+            decisions,
+            id=[decision.id for decision in decisions],
+            created_at=[decision.created_at for decision in decisions],
+            reverses=[decision.reverses if isinstance(decision, Transaction) else None for decision in decisions],
+            idempotency_key=[decision.key for decision in decisions],
+            outcome=[OUTCOMES[type(decision)] for decision in decisions],
+            kind=["fence" if isinstance(decision, Fence) else decision.kind.value for decision in decisions],
+            intent=[FENCE_INTENT if isinstance(decision, Fence) else decision.intent for decision in decisions],
+            result=[result_of(decision) for decision in decisions],
+        )
+        await self._write_wallets(changes)
+        await self._write_entries([decision for decision in decisions if isinstance(decision, Transaction)])
+        await self._write_holds(changes)
+
+    async def _write_wallets(self, changes: Changes) -> None:
+        opened = sorted(changes.opened_wallets, key=attrgetter("id"))
+        if opened:
+            await self._write(
+                statements.INSERT_WALLETS,
+                opened,
+                currency=[wallet.currency for wallet in opened],
+                created_at=[wallet.created_at for wallet in opened],
+                **_columns(opened),
+            )
+        updated = sorted(changes.updated_wallets, key=lambda guarded: guarded[1].id)
+        if updated:
+            await self._write(
+                statements.UPDATE_WALLETS,
+                updated,
+                loaded_version=[loaded_version for loaded_version, _ in updated],
+                **_columns([wallet for _, wallet in updated]),
+            )
+
+    async def _write_entries(self, transactions: Sequence[Transaction]) -> None:
+        rows = [(entry, transaction) for transaction in transactions for entry in transaction.entries]
+        if rows:
+            await self._write(
+                statements.INSERT_ENTRIES,
+                rows,
+                wallet_id=[entry.wallet_id for entry, _ in rows],
+                version=[entry.version for entry, _ in rows],
+                transaction_id=[transaction.id for _, transaction in rows],
+                change=[entry.change for entry, _ in rows],
+                held_change=[entry.held_change for entry, _ in rows],
+                balance_after=[entry.balance_after for entry, _ in rows],
+                held_after=[entry.held_after for entry, _ in rows],
+                created_at=[transaction.created_at for _, transaction in rows],
+                hash=[entry.hash for entry, _ in rows],
+            )
+
+    async def _write_holds(self, changes: Changes) -> None:
+        placed, updated = changes.placed_holds, changes.updated_holds
+        if placed:
+            await self._write(
+                statements.INSERT_HOLDS,
+                placed,
+                id=[hold.id for hold in placed],
+                wallet_id=[hold.wallet_id for hold in placed],
+                destination=[hold.destination for hold in placed],
+                amount=[hold.amount for hold in placed],
+                captured=[hold.captured for hold in placed],
+                expires_at=[hold.expires_at for hold in placed],
+                created_at=[hold.created_at for hold in placed],
+                status=[hold.status.value for hold in placed],
+            )
+        if updated:
+            await self._write(
+                statements.UPDATE_HOLDS,
+                updated,
+                id=[hold.id for hold in updated],
+                captured=[hold.captured for hold in updated],
+                status=[hold.status.value for hold in updated],
+            )
+
+    async def _rows(self, statement: Executable, **columns: Sequence[Any]) -> Sequence[Row[Any]]:
+        return (await self._connection.execute(statement, statements.parameters(self._tenant, columns))).all()
+
+    async def _write(self, statement: Executable, rows: Collection[Any], **columns: Sequence[Any]) -> None:
+        """Run one set-based write. A row that was not written means that a guard did not hold."""
+        result = await self._connection.execute(statement, statements.parameters(self._tenant, columns))
+        if result.rowcount != len(rows):
+            raise StaleSnapshot
+
+
+def _columns(wallets: Sequence[Wallet]) -> dict[str, Sequence[Any]]:
+    return {
+        "id": [wallet.id for wallet in wallets],
+        "version": [wallet.version for wallet in wallets],
+        "balance": [wallet.balance for wallet in wallets],
+        "held": [wallet.held for wallet in wallets],
+        "floor": [wallet.floor for wallet in wallets],
+        "ceiling": [wallet.ceiling for wallet in wallets],
+        "updated_at": [wallet.updated_at for wallet in wallets],
+        "status": [wallet.status.value for wallet in wallets],
+        "head": [wallet.head for wallet in wallets],
+        "metadata": [canonical_json({**canonical_metadata(wallet.metadata)}) for wallet in wallets],
+    }
