@@ -10,7 +10,7 @@ from tests.support.builders import (
     USD,
     A,
     B,
-    Thing,
+    Stored,
     closed,
     frozen,
     hold,
@@ -51,23 +51,22 @@ class Pair:
     cured_command: Command | None = None
 
 
-def _pair(earlier: Reason, later: Reason, command: Command, given: Sequence[Thing], cure: Thing) -> Pair:
+def _pair(earlier: Reason, later: Reason, command: Command, given: Sequence[Stored], cure: Stored) -> Pair:
     """Here the cure is one thing in another state."""
     return Pair(earlier, later, command, snapshot(*given), snapshot(*given, cure))
 
 
-def _reversed_pair(later: Reason, given: Sequence[Thing]) -> Pair:
+def _reversed_pair(later: Reason, given: Sequence[Stored]) -> Pair:
     """Here the cure is that there is no reversal yet."""
     return Pair(Reason.ALREADY_REVERSED, later, REVERSE, snapshot(*given, reversed=[PAST]), snapshot(*given))
 
 
-def _closing_pair(later: Reason, change: ChangeWallet, given: Thing) -> Pair:
+def _closing_pair(later: Reason, change: ChangeWallet, given: Stored) -> Pair:
     closing = attrs.evolve(change, status=WalletStatus.CLOSED)
     return Pair(Reason.WALLET_NOT_EMPTY, later, closing, snapshot(given), snapshot(given), change)
 
 
 CAPTURE_3 = CaptureHold("k", HOLD, 3)
-TAKE_A_GIVE_B = Post("k", [Posting(A, None, 5), Posting(None, B, 5)])
 REVERSE = Reverse("k", PAST)
 A_TO_B = transfer("k", A, B, 5)
 

@@ -39,7 +39,7 @@ A, B, C, NOWHERE = (id_number(number) for number in (0xA, 0xB, 0xC, 0xF))
 HOLD, OTHER_HOLD = id_number(0x10), id_number(0x11)
 PAST = id_number(0x20)
 
-Thing = Wallet | Hold | Transaction
+Stored = Wallet | Hold | Transaction
 
 
 def wallet(
@@ -115,7 +115,7 @@ def past(*postings: Posting, kind: Kind = Kind.POST, id: UUID = PAST, currency: 
 
 
 def snapshot(
-    *things: Thing, now: datetime = NOON, reversed: Iterable[UUID] = (), decisions: Sequence[Decision] = ()
+    *things: Stored, now: datetime = NOON, reversed: Iterable[UUID] = (), decisions: Sequence[Decision] = ()
 ) -> Snapshot:
     """What was loaded. Of two things with one id the later one counts, so that a case can be varied at its end."""
     return Snapshot(
