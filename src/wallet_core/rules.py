@@ -230,7 +230,7 @@ def _refuses_amounts(plan: Plan, accounts: Mapping[UUID, Account]) -> Refusal | 
             )
     for id, (change, held_change) in changes.items():
         account = accounts[id]
-        largest = max(abs(change), abs(account.balance + change), account.held + held_change)
+        largest = max(abs(change), abs(account.balance + change), account.held_now + held_change)
         if largest > AMOUNT_MAX:
             return (
                 Reason.AMOUNT_OUT_OF_RANGE,

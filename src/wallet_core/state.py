@@ -42,7 +42,7 @@ class Account:
     head: bytes
     loaded_version: int | None
     due: list[Hold]
-    """Holds whose time has passed and which nothing has written down as expired yet."""
+    """Holds whose time has passed and which nothing has written down as expired yet, in the order of their expiry."""
 
     @property
     def held_now(self) -> int:
@@ -104,9 +104,10 @@ class State:
         self.reversed = set(snapshot.reversed)
         self.decisions = dict(snapshot.decisions)
         self.accounts = {id: _account(wallet) for id, wallet in snapshot.wallets.items()}
-        for hold in snapshot.holds.values():
-            if hold.is_due(self.now):
-                self.accounts[hold.wallet_id].due.append(hold)
+        due = [hold for hold in snapshot.holds.values() if hold.is_due(self.now)]
+        # In an order of their own: that of loading depends on what else the batch names, and on the database.
+        for hold in sorted(due, key=lambda hold: (hold.expires_at, hold.id)):
+            self.accounts[hold.wallet_id].due.append(hold)
         self._new: list[Decision] = []
         self._placed: dict[UUID, Hold] = {}
         self._updated: dict[UUID, Hold] = {}
@@ -125,8 +126,9 @@ class State:
         """Write an effect, after the expiry of every due hold on the wallets that it touches."""
         for wallet_id in effect.changes:
             account = self.accounts[wallet_id]
-            while account.due:
-                self._expire(account, account.due.pop())
+            due, account.due = account.due, []
+            for hold in due:
+                self._expire(account, hold)
         return self._write(id, effect, self.time_of(effect.changes))
 
     def remember(self, decision: Decision) -> None:
