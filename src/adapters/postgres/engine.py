@@ -17,6 +17,7 @@ INDEX_ONLY_PLANS: Final[Mapping[str, str]] = {
     "enable_bitmapscan": "off",
     "enable_hashjoin": "off",
     "enable_material": "off",
+    "enable_memoize": "off",
     "enable_mergejoin": "off",
     "enable_seqscan": "off",
 }
@@ -139,12 +140,10 @@ async def _connect_to_first(hosts: list[str], settings: dict[str, str], timeout:
                 # The URL may set what it likes, but not leave the role that may not rewrite the ledger.
                 server_settings={name: text for name, text in settings.items() if name not in asked or name == "role"},
             )
-        except (
-            OSError,
-            asyncpg.CannotConnectNowError,
-            asyncpg.PostgresConnectionError,
-            asyncpg.TargetServerAttributeNotMatched,
-        ) as failure:
+        except asyncpg.TargetServerAttributeNotMatched:
+            # SQLAlchemy would report it as an error of the program, but such a server is one to wait for.
+            error = ConnectionError("the database server takes no writes, or is not what target_session_attrs asks for")
+        except (OSError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError) as failure:
             error = failure
     raise error
 
