@@ -1,9 +1,45 @@
 """What every test shares."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
+from hypothesis import settings
+
+from tests.databases import Databases
+from tests.databases import postgres_server as running_postgres_server
+
+# How long one example takes says more about the machine than about the code.
+settings.register_profile("wallet", deadline=None, print_blob=True)
+settings.load_profile("wallet")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """A superuser's URL of the server that this session's databases are made on."""
+    with running_postgres_server() as admin_dsn:
+        yield admin_dsn
+
+
+@pytest.fixture(scope="session")
+def databases(postgres_server: str) -> Iterator[Databases]:
+    made = Databases(postgres_server)
+    yield made
+    made.drop_all()
+
+
+@pytest.fixture(scope="session")
+def create_database(databases: Databases) -> Callable[[], str]:
+    """Makes databases without a schema, which last as long as the session."""
+    return databases.create_empty
+
+
+@pytest.fixture
+def database(databases: Databases) -> Iterator[str]:
+    """The superuser's URL of a database of this test's own, with the newest schema and no rows."""
+    dsn = databases.create()
+    yield dsn
+    databases.drop(dsn)
 
 
 def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
