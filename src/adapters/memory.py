@@ -14,6 +14,7 @@ from uuid import UUID
 
 import attrs
 
+from adapters.memory_audit import MemoryView
 from wallet_core.model import (
     Decision,
     Fence,
@@ -47,7 +48,7 @@ class _Tenant:
 
 
 class MemoryStore:
-    """A ``Store`` and a ``Reader``. ``clock`` stands in for the database's."""
+    """A ``Store``, a ``Reader`` and an ``AuditSource``. ``clock`` stands in for the database's."""
 
     def __init__(self, clock: Callable[[], datetime] = _utc_now) -> None:
         self._clock = clock
@@ -63,6 +64,12 @@ class MemoryStore:
 
     def _tenant(self, tenant: UUID) -> _Tenant:
         return self._tenants.setdefault(tenant, _Tenant())
+
+    @asynccontextmanager
+    async def view(self, tenant: UUID) -> AsyncIterator[MemoryView]:
+        """A consistent view; see ``verify.AuditSource``."""
+        data = self._tenant(tenant)
+        yield MemoryView(data.wallets, data.holds, data.transactions, data.entries)
 
     # ------------------------------------------------------------------ Reader
 

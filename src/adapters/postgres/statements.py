@@ -50,7 +50,7 @@ _CARRIED: dict[type[TypeEngine[Any]], TypeEngine[Any]] = {
 """As which type a column's values travel in an array: JSON as its text."""
 
 
-def _rows(columns: dict[str, TypeEngine[Any]]) -> TableValuedAlias:
+def rows_of(columns: dict[str, TypeEngine[Any]]) -> TableValuedAlias:
     """``unnest`` of one array parameter for each column: the rows that a batch brings along."""
     bound = [bindparam(f"x_{column_name}", type_=ARRAY(type_)) for column_name, type_ in columns.items()]
     return (
@@ -67,7 +67,7 @@ def parameters(tenant: UUID, rows: Mapping[str, Sequence[Any]]) -> dict[str, Any
 
 def _rows_like(table: Table) -> TableValuedAlias:
     """Rows with all the columns of a table but the tenant's, each named as its column."""
-    return _rows({c.name: _carried(c) for c in table.c if c.name != "tenant_id"})
+    return rows_of({c.name: _carried(c) for c in table.c if c.name != "tenant_id"})
 
 
 def _carried(c: Column[Any]) -> TypeEngine[Any]:
@@ -92,7 +92,7 @@ def _update_wallets() -> Update:
     changing = ("balance", "held", "floor", "ceiling", "status", "version", "metadata", "updated_at", "head")
     columns: dict[str, TypeEngine[Any]] = {"id": Uuid(), "loaded_version": BigInteger()}
     columns |= {name: _carried(wallets.c[name]) for name in changing}
-    x = _rows(columns)
+    x = rows_of(columns)
     values = {name: cast(x.c[name], JSON) if name == "metadata" else x.c[name] for name in changing}
     return (
         update(wallets)
@@ -107,7 +107,7 @@ UPDATE_WALLETS = _update_wallets()
 
 def _update_holds() -> Update:
     # No guard of its own: every change to a hold also moves its wallet's version, which is guarded.
-    x = _rows({"id": Uuid(), "captured": BigInteger(), "status": Text()})
+    x = rows_of({"id": Uuid(), "captured": BigInteger(), "status": Text()})
     return (
         update(holds)
         .values(captured=x.c.captured, status=x.c.status)
@@ -120,7 +120,7 @@ UPDATE_HOLDS = _update_holds()
 
 def _load_wallets() -> Select[Any]:
     """Wallets, each with its due holds and with the hold that is named beside it: one statement, so of one instant."""
-    x = _rows({"wallet_id": Uuid(), "hold_id": Uuid()})
+    x = rows_of({"wallet_id": Uuid(), "hold_id": Uuid()})
     hold_columns = [c.label(f"hold_{c.name}") for c in holds.c if c.name not in ("tenant_id", "wallet_id")]
     due = select(*hold_columns).where(
         x.c.hold_id.is_(None),
@@ -144,7 +144,7 @@ LOAD_WALLETS = _load_wallets()
 
 def _load_decisions() -> Select[Any]:
     """The time, and the decisions under the named keys: at least one row, with nothing but the time in it."""
-    x = _rows({"key": Text()})
+    x = rows_of({"key": Text()})
     found = (
         select(transactions)
         .select_from(x.join(transactions, transactions.c.idempotency_key == x.c.key))
@@ -159,7 +159,7 @@ LOAD_DECISIONS = _load_decisions()
 
 
 def _load_transactions() -> Select[Any]:
-    x = _rows({"id": Uuid()})
+    x = rows_of({"id": Uuid()})
     return (
         select(transactions)
         .select_from(x.join(transactions, transactions.c.id == x.c.id))
@@ -171,7 +171,7 @@ LOAD_TRANSACTIONS = _load_transactions()
 
 
 def _load_reversed() -> Select[Any]:
-    x = _rows({"id": Uuid()})
+    x = rows_of({"id": Uuid()})
     return (
         select(transactions.c.reverses)
         .select_from(x.join(transactions, transactions.c.reverses == x.c.id))
@@ -184,7 +184,7 @@ LOAD_REVERSED = _load_reversed()
 
 def _load_hold_wallets() -> Select[Any]:
     """Which wallets the named holds concern. This never changes, so it may be read before everything else."""
-    x = _rows({"id": Uuid()})
+    x = rows_of({"id": Uuid()})
     return (
         select(holds.c.id, holds.c.wallet_id, holds.c.destination)
         .select_from(x.join(holds, holds.c.id == x.c.id))
@@ -196,7 +196,7 @@ LOAD_HOLD_WALLETS = _load_hold_wallets()
 
 
 def _load_entries() -> Select[Any]:
-    x = _rows({"wallet_id": Uuid(), "version": BigInteger()})
+    x = rows_of({"wallet_id": Uuid(), "version": BigInteger()})
     same = (entries.c.wallet_id == x.c.wallet_id) & (entries.c.version == x.c.version)
     return select(entries).select_from(x.join(entries, same)).where(entries.c.tenant_id == TENANT)
 
