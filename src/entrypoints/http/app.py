@@ -1,0 +1,155 @@
+"""The application: a route for each operation, and the pages. Nothing under ``/v1`` is reached without an API key."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import Any, Final
+from uuid import UUID
+
+from litestar import Litestar, Request, Response
+from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp, HTTPScope, Method, Receive
+
+from entrypoints.http import documents, shapes
+from entrypoints.http import problem_types as types
+from entrypoints.http.answers import JSON, Answer, problem_answer
+from entrypoints.http.batches import fence, run_batch
+from entrypoints.http.edge import Edge
+from entrypoints.http.operation import Operation
+from entrypoints.http.operations import OPERATIONS
+from entrypoints.http.problems import Problem, Refused, malformed
+from entrypoints.http.reads import READS, read
+from entrypoints.http.service import Service
+from entrypoints.http.ui import UserInterface
+from entrypoints.http.writes import WRITES, write
+
+Handle = Callable[[Service, UUID, HTTPScope, Receive], Awaitable[Answer]]
+Handler = Callable[[Request[Any, Any, Any]], Awaitable[ASGIApp]]
+Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
+
+logger = logging.getLogger("wallet.http")
+
+HANDLES: Final[Mapping[str, Handle]] = {
+    **{id: partial(write, kind) for id, kind in WRITES.items()},
+    **{id: partial(read, kind) for id, kind in READS.items()},
+    "runBatch": run_batch,
+    "fenceKey": fence,
+}
+"""What answers each operation that needs an API key, by operation id."""
+
+
+def create_app(service: Service, *, lifespan: Sequence[Lifespan] = (), ui: UserInterface | None = None) -> ASGIApp:
+    """The service as an ASGI application. ``lifespan`` opens and closes what it stands on."""
+    return Edge(create_routes(service, lifespan=lifespan, ui=ui))
+
+
+def create_routes(service: Service, *, lifespan: Sequence[Lifespan] = (), ui: UserInterface | None = None) -> Litestar:
+    """The routes of the application."""
+    routes: dict[str, dict[Method, Handler]] = defaultdict(dict)
+    for operation in OPERATIONS:
+        routes[operation.path][operation.method] = _operation(operation, service)
+    for path, answer in _pages(ui or UserInterface()).items():
+        routes[path]["GET"] = answer
+    return Litestar(
+        [handler for path, methods in routes.items() for handler in _route(path, methods)],
+        lifespan=list(lifespan),
+        exception_handlers={HTTPException: _turn_away, Exception: _fail},
+        openapi_config=None,
+        logging_config=None,
+    )
+
+
+def _operation(operation: Operation, service: Service) -> Handler:
+    if operation.scope is None:
+        return _health(operation.id, service)
+    handle, scope_needed = HANDLES[operation.id], operation.scope
+
+    async def answer(request: Request[Any, Any, Any]) -> ASGIApp:
+        scope = request.scope
+        try:
+            principal = await service.authenticate(scope, scope_needed)
+            return await handle(service, principal.tenant, scope, request.receive)
+        except Refused as refused:
+            return problem_answer(refused.problem, scope)
+
+    return answer
+
+
+def _health(operation_id: str, service: Service) -> Handler:
+    checks = operation_id == "ready"
+
+    async def answer(request: Request[Any, Any, Any]) -> ASGIApp:
+        if checks and not await service.ready():
+            return Answer(503, (JSON,), shapes.encode(shapes.Health("unavailable", ["database"])))
+        return Answer(200, (JSON,), shapes.encode(shapes.Health("ok")))
+
+    return answer
+
+
+def _pages(ui: UserInterface) -> Mapping[str, Handler]:
+    return {
+        path: _page(answer)
+        for path, answer in {
+            "/": ui.index,
+            "/assets/{name:path}": ui.asset,
+            "/problems/{slug:str}": documents.problem_page,
+            "/schema": documents.schema,
+            "/schema/openapi.json": documents.openapi,
+        }.items()
+    }
+
+
+def _page(make: Callable[[HTTPScope], Answer]) -> Handler:
+    async def answer(request: Request[Any, Any, Any]) -> ASGIApp:
+        return make(request.scope)
+
+    return answer
+
+
+def _route(path: str, methods: Mapping[Method, Handler]) -> Iterator[HTTPRouteHandler]:
+    """The handlers of a path. OPTIONS is turned away like any other method, instead of being answered without a key."""
+    allowed = ", ".join(sorted(methods))
+
+    async def turn_away(request: Request[Any, Any, Any]) -> ASGIApp:
+        return _method_not_allowed(allowed, request.scope)
+
+    litestar_path = path.replace("{id}", "{id:str}")
+    handlers: dict[Method, Handler] = {**methods, "OPTIONS": turn_away}
+    for method, handler in handlers.items():
+        yield HTTPRouteHandler(litestar_path, http_method=method, name=f"{method} {path}")(handler)
+
+
+def _turn_away(request: Request[Any, Any, Any], exception: HTTPException) -> Response[bytes]:
+    """The answer to what no route takes."""
+    match exception:
+        case NotFoundException():
+            answer = problem_answer(Problem(types.NOT_FOUND), request.scope)
+        case MethodNotAllowedException():
+            methods = str((exception.headers or {}).get("allow", "")).split(", ")
+            allowed = ", ".join(sorted(set(methods) - {"OPTIONS"}))
+            answer = _method_not_allowed(allowed, request.scope)
+        case _ if exception.status_code < 500:
+            answer = problem_answer(malformed("", exception.detail).problem, request.scope)
+        case _:
+            return _fail(request, exception)
+    return _response(answer)
+
+
+def _fail(request: Request[Any, Any, Any], exception: Exception) -> Response[bytes]:
+    """The answer to a bug. The log gets the details, the client gets none."""
+    id = request.scope["state"].get("request_id")
+    logger.error("%s %s failed, request %s", request.method, request.scope["path"], id, exc_info=exception)
+    return _response(problem_answer(Problem(types.INTERNAL_ERROR), request.scope))
+
+
+def _method_not_allowed(allowed: str, scope: HTTPScope) -> Answer:
+    headers = ((b"allow", allowed.encode()),)
+    return problem_answer(Problem(types.METHOD_NOT_ALLOWED, headers=headers), scope)
+
+
+def _response(answer: Answer) -> Response[bytes]:
+    headers = {name.decode(): value.decode() for name, value in answer.headers}
+    return Response(answer.body, status_code=answer.status, headers=headers, media_type=headers["content-type"])

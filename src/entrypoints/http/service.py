@@ -1,0 +1,118 @@
+"""What the handlers stand on: the core's ports, and the limits within which they are waited for."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Sequence
+from typing import Final, TypeVar
+from uuid import UUID
+
+import attrs
+from litestar.types import HTTPScope
+
+from entrypoints.http import problem_types as types
+from entrypoints.http.problems import Problem, Refused, refusal
+from entrypoints.http.requests import header_values
+from wallet_core.commands import Command
+from wallet_core.outcomes import Outcome
+from wallet_core.ports import Authenticator, Ledger, Principal, Reader, Unavailable
+
+READS_MAX: Final = 1000
+"""How many reads may be under way or wait for a connection; more are turned away at once."""
+
+READY_S_MAX: Final = 2.0
+"""How long readiness may take to find out, in seconds."""
+
+CREDENTIAL_LENGTH_MAX: Final = 256
+BEARER: Final = b"bearer "
+CHALLENGE: Final = (b"www-authenticate", b"Bearer")
+
+T = TypeVar("T")
+
+logger = logging.getLogger("wallet.http")
+
+
+@attrs.define
+class Service:
+    """The ports behind the API. ``timeout_s`` is how long a request waits for its answer."""
+
+    ledger: Ledger
+    reader: Reader
+    authenticator: Authenticator
+    timeout_s: float
+    reads_max: int = READS_MAX
+    _reading: int = attrs.field(default=0, init=False)
+    _abandoned: set["asyncio.Task[Sequence[Outcome]]"] = attrs.field(factory=set, init=False)
+
+    async def authenticate(self, scope: HTTPScope, needed: str) -> Principal:
+        """Who asks. Raises ``Refused`` unless a valid key with the needed scope comes with the request."""
+        secret = _bearer(scope)
+        if secret is None:
+            raise _unauthenticated()
+        principal = await self._in_time(self.authenticator.find(secret))
+        if principal is None:
+            raise _unauthenticated()
+        if needed not in principal.scopes:
+            raise refusal(types.FORBIDDEN, scope=needed)
+        return principal
+
+    async def execute(self, tenant: UUID, commands: Sequence[Command]) -> Sequence[Outcome]:
+        """Have the commands carried out, and wait for that; past the limit the work goes on without us.
+
+        Raises ``Refused`` with ``outcome-unknown`` past the limit, and whatever a bug in the ledger raises.
+        """
+        # A task of its own: neither the limit nor a client that goes away may cancel what could be in its COMMIT.
+        work = asyncio.ensure_future(self.ledger.execute(tenant, commands))
+        done, _ = await asyncio.wait((work,), timeout=self.timeout_s)
+        if done:
+            return work.result()
+        self._abandoned.add(work)
+        work.add_done_callback(self._forget)
+        raise Refused(Problem(types.OUTCOME_UNKNOWN))
+
+    async def read(self, answer: Awaitable[T]) -> T:
+        """Wait for an answer that changes nothing. Raises ``Refused`` if too many read, or the database is away."""
+        if self._reading >= self.reads_max:
+            if asyncio.iscoroutine(answer):
+                answer.close()
+            raise refusal(types.OVERLOADED)
+        self._reading += 1
+        try:
+            return await self._in_time(answer)
+        finally:
+            self._reading -= 1
+
+    async def ready(self) -> bool:
+        """Whether the database answers and takes writes."""
+        try:
+            async with asyncio.timeout(min(self.timeout_s, READY_S_MAX)):
+                await self.reader.ready()
+        except (Unavailable, TimeoutError):
+            return False
+        return True
+
+    async def _in_time(self, answer: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                return await answer
+        except (Unavailable, TimeoutError):
+            raise refusal(types.DATABASE_UNAVAILABLE) from None
+
+    def _forget(self, work: "asyncio.Task[Sequence[Outcome]]") -> None:
+        self._abandoned.discard(work)
+        if not work.cancelled() and (bug := work.exception()) is not None:
+            logger.error("a write that nobody waited for any more failed", exc_info=bug)
+
+
+def _bearer(scope: HTTPScope) -> str | None:
+    """The credential of RFC 6750, section 2.1."""
+    values = header_values(scope, b"authorization")
+    if len(values) != 1 or values[0][: len(BEARER)].lower() != BEARER:
+        return None
+    credential = values[0][len(BEARER) :].strip(b" ")
+    if not credential or len(credential) > CREDENTIAL_LENGTH_MAX or not credential.isascii():
+        return None
+    return credential.decode()
+
+
+def _unauthenticated() -> Refused:
+    return Refused(Problem(types.UNAUTHENTICATED, headers=(CHALLENGE,)))

@@ -1,0 +1,58 @@
+"""The built user interface, served out of the package: its page, and its assets. Everything else is a route's."""
+
+import mimetypes
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from litestar.types import HTTPScope
+
+from entrypoints.http import problem_types as types
+from entrypoints.http.answers import Answer, problem_answer
+from entrypoints.http.html import page
+from entrypoints.http.problems import Problem
+
+UI_FOLDER: Final = Path(__file__).resolve().parents[1] / "ui"
+
+UI_POLICY: Final = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    b"connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+# The names of built assets carry a hash of their content.
+UNCHANGING: Final = (b"cache-control", b"public, max-age=31536000, immutable")
+REVALIDATED: Final = (b"cache-control", b"no-cache")
+
+NOT_BUILT: Final = """\
+<p>The user interface is not built. <code>make run</code> builds it.</p>
+<p>The API is described in <a href="/schema">/schema</a>.</p>
+"""
+
+
+class UserInterface:
+    """The files of the user interface, read once: what is not among them is not there, whatever path is asked for."""
+
+    def __init__(self, folder: Path = UI_FOLDER) -> None:
+        index = folder / "index.html"
+        self._index = _file(index, REVALIDATED) if index.is_file() else page("Wallet Service", NOT_BUILT)
+        self._assets: Mapping[str, Answer] = {
+            path.relative_to(folder / "assets").as_posix(): _file(path, UNCHANGING)
+            for path in sorted((folder / "assets").rglob("*"))
+            if path.is_file()
+        }
+
+    def index(self, scope: HTTPScope) -> Answer:
+        """The page."""
+        return self._index
+
+    def asset(self, scope: HTTPScope) -> Answer:
+        """One of the files that the page needs."""
+        found = self._assets.get(scope["path_params"]["name"].strip("/"))
+        return found or problem_answer(Problem(types.NOT_FOUND), scope)
+
+
+def _file(path: Path, caching: tuple[bytes, bytes]) -> Answer:
+    content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    if content_type.startswith("text/") or content_type == "application/javascript":
+        content_type += "; charset=utf-8"
+    headers = ((b"content-type", content_type.encode()), (b"content-security-policy", UI_POLICY), caching)
+    return Answer(200, headers, path.read_bytes())
