@@ -122,8 +122,6 @@ def create_transactions() -> None:
         sa.Column("result", sa.JSON, nullable=False, comment="canonical JSON of what was decided"),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("transactions_pkey")),
         sa.UniqueConstraint("tenant_id", "idempotency_key", name=op.f("transactions_tenant_id_idempotency_key_key")),
-        sa.UniqueConstraint("tenant_id", "reverses", name=op.f("transactions_tenant_id_reverses_key")),
-        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("transactions_tenant_id_fkey")),
         sa.ForeignKeyConstraint(
             ["tenant_id", "reverses"],
             ["transactions.tenant_id", "transactions.id"],
@@ -138,6 +136,19 @@ def create_transactions() -> None:
         ),
         check("transactions", "fence", "(outcome = 'fenced') = (kind = 'fence')"),
         check("transactions", "reverses", "reverses IS NULL OR (kind = 'reversal' AND outcome = 'applied')"),
+    )
+    op.create_index(
+        "transactions_reverses_key",
+        "transactions",
+        ["tenant_id", "reverses"],
+        unique=True,
+        postgresql_where=sa.text("reverses IS NOT NULL"),
+    )
+    op.create_index(
+        "transactions_kind_idx",
+        "transactions",
+        ["tenant_id", "kind", "id"],
+        postgresql_where=sa.text("outcome = 'applied' AND kind <> 'post'"),
     )
 
 

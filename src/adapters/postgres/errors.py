@@ -41,6 +41,8 @@ AWAY: Final = frozenset(
 AWAY_CLASSES: Final = frozenset(
     {
         "08",  # connection exception
+        "28",  # invalid authorization: a password that was changed under way
+        "3D",  # invalid catalog name: the database is gone, or not restored yet
         "53",  # insufficient resources: disk full, out of memory, too many connections
         "58",  # system error: input or output failed
     }
