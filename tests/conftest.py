@@ -9,8 +9,12 @@ from hypothesis import settings
 from tests.databases import Databases
 from tests.databases import postgres_server as running_postgres_server
 
-# How long one example takes says more about the machine than about the code.
-settings.register_profile("wallet", deadline=None, print_blob=True)
+IN_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
+
+# How long one example takes says more about the machine than about the code. In CI the examples are always the same;
+# a campaign for new ones is `pytest --hypothesis-profile=long`.
+settings.register_profile("wallet", deadline=None, print_blob=True, derandomize=IN_CI)
+settings.register_profile("long", deadline=None, print_blob=True, max_examples=5_000)
 settings.load_profile("wallet")
 
 
@@ -44,8 +48,7 @@ def database(databases: Databases) -> Iterator[str]:
 
 def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
     """Where CI is set, a skip is a failure: a part that is missing there would otherwise pass unseen."""
-    in_ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
-    if in_ci and report.skipped and not hasattr(report, "wasxfail"):
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
         report.longrepr = f"{report.nodeid} was skipped, and CI skips nothing: {reason}"
