@@ -126,8 +126,12 @@ def names_of(commands: Sequence[Command]) -> Names:
 
 
 def _ours(outcome: Outcome, attempted: set[UUID]) -> Outcome:
-    """A replay of what this very call wrote, under a COMMIT whose answer was lost, is no replay to its caller."""
+    """A replay of what this very call wrote, under a COMMIT whose answer was lost, is no replay to its caller.
+
+    The first command of a key is the one that wrote; a second one in the same batch is a replay of it.
+    """
     if isinstance(outcome, Replayed) and outcome.decision.id in attempted:
+        attempted.remove(outcome.decision.id)
         match outcome.decision:
             case Transaction() as transaction:
                 return Applied(transaction)
