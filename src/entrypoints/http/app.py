@@ -117,7 +117,8 @@ def _route(path: str, methods: Mapping[Method, Handler]) -> Iterator[HTTPRouteHa
         return _method_not_allowed(allowed, request.scope)
 
     litestar_path = path.replace("{id}", "{id:str}")
-    handlers: dict[Method, Handler] = {**methods, "OPTIONS": turn_away}
+    # First, because Litestar would add an answer of its own to a path that has none.
+    handlers: dict[Method, Handler] = {"OPTIONS": turn_away, **methods}
     for method, handler in handlers.items():
         yield HTTPRouteHandler(litestar_path, http_method=method, name=f"{method} {path}")(handler)
 

@@ -32,7 +32,6 @@ _TYPES: Final = {
     "array": "an array",
     "null": "null",
     "float": "a number with a fraction or an exponent",
-    "Repeated": "an object that has a member twice",
 }
 
 
@@ -104,6 +103,8 @@ def _malformed_shape(error: str) -> Refused:
         return malformed(_joined(path, unknown[1][:NAME_SHOWN_MAX]), "is not a known field")
     if "matching regex" in text:
         return malformed(path, "must be a UUID of 36 characters")
+    if text.endswith(f"got `{Repeated.__name__}`"):
+        return malformed(path, "has a member twice")
     named = re.sub(r"`([^`]*)`", lambda name: _TYPES.get(name[1], name[1]), text)
     return malformed(path, named[:1].lower() + named[1:])
 

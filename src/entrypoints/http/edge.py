@@ -24,7 +24,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         id = request_id(scope["headers"]) or os.urandom(12).hex().encode()
-        scope["state"]["request_id"] = id.decode()
+        scope.setdefault("state", {})["request_id"] = id.decode()
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -36,7 +36,7 @@ def page(title: str, body: str, status: int = 200) -> Answer:
     document = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)} · Wallet Service</title><style>{STYLE}</style></head>"
+        f"<title>{escape(title)} – Wallet Service</title><style>{STYLE}</style></head>"
         f"<body><main><h1>{escape(title)}</h1>{body}</main></body></html>\n"
     )
     headers = (

@@ -89,10 +89,13 @@ def malformed(field: str, message: str, type: ProblemType = types.MALFORMED) -> 
 
 def rejection_problem(rejection: Rejection) -> Problem:
     """The problem of a remembered refusal: a function of what is stored, so that a replay has the same bytes."""
-    members = {_member_name(name, rejection.details): value for name, value in rejection.details.items()}
+    type_ = OF_REASON[rejection.reason]
+    compared = {_member_name(name, rejection.details): value for name, value in rejection.details.items()}
+    # In the order of the type's, not in whichever the details came back from where they are kept.
+    members = {name: compared[name] for name in type_.carries}
     # The same wherever it is told, first or again, alone or in a batch, and it can be followed.
     instance = f"{KEY_LOOKUP_PATH}?key={quote(rejection.key, safe='')}"
-    return Problem(OF_REASON[rejection.reason], members, instance)
+    return Problem(type_, members, instance)
 
 
 def _member_name(name: str, details: Mapping[str, object]) -> str:

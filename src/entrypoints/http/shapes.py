@@ -4,7 +4,7 @@ The classes are encoded member by member in the order written here, and are the 
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -21,7 +21,7 @@ Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"}, descriptio
 Amount = Annotated[int, Meta(ge=1, le=AMOUNT_MAX, description="in minor units")]
 Units = Annotated[int, Meta(ge=-AMOUNT_MAX, le=AMOUNT_MAX, description="in minor units")]
 Version = Annotated[int, Meta(ge=1, le=AMOUNT_MAX)]
-ProblemMembers = Annotated[dict[str, object], Meta(extra_json_schema={"$ref": "#/components/schemas/Problem"})]
+ProblemMembers = Annotated[dict[str, Any], Meta(extra_json_schema={"$ref": "#/components/schemas/Problem"})]
 
 
 class Wallet(Struct):

@@ -23,7 +23,7 @@ UNCHANGING: Final = (b"cache-control", b"public, max-age=31536000, immutable")
 REVALIDATED: Final = (b"cache-control", b"no-cache")
 
 NOT_BUILT: Final = """\
-<p>The user interface is not built. <code>make run</code> builds it.</p>
+<p><code>make run</code> builds it.</p>
 <p>The API is described in <a href="/schema">/schema</a>.</p>
 """
 
@@ -33,7 +33,8 @@ class UserInterface:
 
     def __init__(self, folder: Path = UI_FOLDER) -> None:
         index = folder / "index.html"
-        self._index = _file(index, REVALIDATED) if index.is_file() else page("Wallet Service", NOT_BUILT)
+        not_built = page("The user interface is not built", NOT_BUILT)
+        self._index = _file(index, REVALIDATED) if index.is_file() else not_built
         self._assets: Mapping[str, Answer] = {
             path.relative_to(folder / "assets").as_posix(): _file(path, UNCHANGING)
             for path in sorted((folder / "assets").rglob("*"))

@@ -1,0 +1,249 @@
+"""The composition root: the only module of the entrypoints that names concrete adapters.
+
+It prepares a database, one of the service's own if none is given, and puts the service together on top of it.
+"""
+
+import asyncio
+import os
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+import asyncpg
+import attrs
+from litestar import Litestar
+from litestar.types import ASGIApp
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from adapters.embedded_postgres import DATABASE, DataDirInUse, EmbeddedPostgres, EmbeddedPostgresError
+from adapters.embedded_postgres_processes import PidFile
+from adapters.ids import UuidV7
+from adapters.postgres import migrate
+from adapters.postgres.admin import SCOPES, SECRET_PREFIX, Admin
+from adapters.postgres.api_keys import ApiKeys
+from adapters.postgres.engine import INDEX_ONLY_PLANS, create_engine
+from adapters.postgres.migrate import MigrationError, SchemaState, SchemaStatus
+from adapters.postgres.reader import PostgresReader
+from adapters.postgres.schema import SERVICE_ROLE
+from adapters.postgres.unit_of_work import PostgresStore
+from entrypoints.http.app import create_app
+from entrypoints.http.service import Service
+from entrypoints.settings import Settings
+from wallet_core.group_commit import GroupCommit
+from wallet_core.ledger import BatchLedger
+from wallet_core.ports import Unavailable
+
+__all__ = [
+    "DEFAULT_TENANT",
+    "SCOPES",
+    "Admin",
+    "BootstrapError",
+    "Prepared",
+    "administered",
+    "administration",
+    "application",
+    "explained",
+    "prepared",
+    "schema_status",
+    "upgrade",
+]
+
+LEDGER_CONNECTIONS: Final = 4
+"""How many tenants' batches a process carries out side by side; each tenant has one at a time."""
+
+READER_CONNECTIONS: Final = 8
+"""For reads and for looking up API keys. Apart from the ledger's, so that a flood of reads does not stop the writes."""
+
+CONNECT_MS_MIN: Final = 1_000
+DRAIN_S_MAX: Final = 30.0
+"""How long the end of the service waits for batches that are still being carried out, in seconds."""
+
+DEFAULT_TENANT: Final = "default"
+BOOTSTRAP_KEY_NAME: Final = "bootstrap"
+API_KEY_FILE: Final = "api-key"
+
+
+class BootstrapError(Exception):
+    """What was asked for cannot be done as things are. The message is for whoever runs the service."""
+
+
+@attrs.frozen
+class Prepared:
+    """A database that is ready to be served. ``api_key`` is the key that the embedded one has for its only user."""
+
+    database_url: str = attrs.field(repr=False)
+    api_key: str | None = attrs.field(repr=False)
+
+
+def application(settings: Settings, database_url: str) -> ASGIApp:
+    """The service over a database that is ready. It connects when the first request needs it to."""
+    timeout_ms = settings.request_timeout_ms
+    # A database that answers late is noticed by the request first, which then says that the outcome is unknown; the
+    # write may still come about, and the database's own limits make sure that it does not wait for ever.
+    connect = partial(
+        create_engine,
+        database_url,
+        role=SERVICE_ROLE,
+        pool_timeout_ms=timeout_ms,
+        connect_timeout_ms=max(timeout_ms, CONNECT_MS_MIN),
+        statement_timeout_ms=timeout_ms * 2,
+        lock_timeout_ms=timeout_ms * 3 // 2,
+        idle_in_transaction_timeout_ms=timeout_ms * 2,
+    )
+    writing = connect(pool_size=LEDGER_CONNECTIONS, planner=INDEX_ONLY_PLANS)
+    reading = connect(pool_size=READER_CONNECTIONS)
+    ledger = GroupCommit(BatchLedger(PostgresStore(writing), UuidV7()))
+    service = Service(ledger, PostgresReader(reading), ApiKeys(reading), timeout_ms / 1000)
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            # What was taken on is finished, if the database lets it; nothing is cancelled.
+            await asyncio.wait([asyncio.create_task(ledger.close())], timeout=DRAIN_S_MAX)
+            await writing.dispose()
+            await reading.dispose()
+
+    return create_app(service, lifespan=[lifespan])
+
+
+@contextmanager
+def prepared(settings: Settings) -> Iterator[Prepared]:
+    """A database that can be served: running, with the schema of this code, and with its first API key.
+
+    The embedded one runs for as long as the context lasts. Raises ``BootstrapError``.
+    """
+    with _database(settings) as url:
+        with explained():
+            api_key = asyncio.run(_prepare(settings, url))
+        yield Prepared(url, api_key)
+
+
+@contextmanager
+def administered(settings: Settings) -> Iterator[str]:
+    """The URL of the database, for an administrator's command beside a service that may be running.
+
+    The embedded one is started if no service runs it now. Raises ``BootstrapError``.
+    """
+    with _database(settings, beside_a_service=True) as url:
+        yield url
+
+
+async def upgrade(url: str) -> SchemaStatus:
+    """Bring the schema up to date. Raises what ``explained`` explains."""
+    await migrate.upgrade(url)
+    return await migrate.status(url)
+
+
+async def schema_status(url: str) -> SchemaStatus:
+    """How the database's schema relates to this code's. Raises what ``explained`` explains."""
+    return await migrate.status(url)
+
+
+@asynccontextmanager
+async def administration(url: str) -> AsyncIterator[Admin]:
+    """Tenants and keys, as the database's owner. Raises what ``explained`` explains."""
+    _require_usable(await migrate.status(url))
+    engine = create_engine(url, pool_size=1, application_name="wallet-admin")
+    try:
+        yield Admin(engine)
+    finally:
+        await engine.dispose()
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Raise ``BootstrapError`` for whatever of the outside can go wrong, and a value that cannot be used."""
+    try:
+        yield
+    except (EmbeddedPostgresError, MigrationError, ValueError) as error:
+        raise BootstrapError(str(error)) from error
+    except (Unavailable, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        raise BootstrapError(f"the database cannot be used: {_reason(error)}") from error
+
+
+async def _prepare(settings: Settings, url: str) -> str | None:
+    """Bring the schema up to date if that is wished, and make the first key. Returns the embedded database's key."""
+    if settings.auto_migrate:
+        await migrate.upgrade(url)
+    async with administration(url) as admin:
+        if settings.bootstrap_api_key is not None:
+            if not await _ensure_key(admin, settings.bootstrap_api_key):
+                raise BootstrapError("WALLET_BOOTSTRAP_API_KEY is a key that was revoked")
+            return None
+        if settings.database_url is not None:
+            return None
+        path = settings.data_dir / API_KEY_FILE
+        secret = path.read_text().strip() if path.exists() else ""
+        if not secret or not await _ensure_key(admin, secret):
+            secret = SECRET_PREFIX + secrets.token_urlsafe(32)
+            _write_private(path, secret)
+            await _ensure_key(admin, secret)
+        return secret
+
+
+async def _ensure_key(admin: Admin, secret: str) -> bool:
+    """Have a key with all scopes under this secret. False if there is one that was revoked."""
+    key = await admin.ensure_key(DEFAULT_TENANT, BOOTSTRAP_KEY_NAME, secret, SCOPES)
+    return key.revoked_at is None
+
+
+def _write_private(path: Path, secret: str) -> None:
+    """Write a secret so that at no time anybody else can read it, and a crash leaves the old file or the new one."""
+    unfinished = path.with_name(f"{path.name}.new")
+    unfinished.unlink(missing_ok=True)
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(f"{secret}\n")
+    unfinished.replace(path)
+
+
+@contextmanager
+def _database(settings: Settings, *, beside_a_service: bool = False) -> Iterator[str]:
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    server = EmbeddedPostgres(settings.data_dir)
+    with explained():
+        url = _start(server, beside_a_service=beside_a_service)
+    try:
+        yield url
+    finally:
+        with explained():
+            server.stop()
+
+
+def _start(server: EmbeddedPostgres, *, beside_a_service: bool) -> str:
+    try:
+        server.start()
+    except DataDirInUse:
+        pid_file = PidFile.read(server.cluster)
+        if not beside_a_service or pid_file is None or pid_file.status != "ready":
+            raise
+        return f"postgresql://postgres@/{DATABASE}?host={quote(str(pid_file.socket_dir))}&port={pid_file.port}"
+    return server.url()
+
+
+def _require_usable(status: SchemaStatus) -> None:
+    """Raise ``BootstrapError`` unless the schema has all that this code needs. A newer one has: migrations only add."""
+    advice = "run `wallet db upgrade`, or set WALLET_AUTO_MIGRATE=on"
+    match status.state:
+        case SchemaState.ABSENT:
+            raise BootstrapError(f"the database has no schema yet: {advice}")
+        case SchemaState.BEHIND:
+            raise BootstrapError(f"the database's schema is {status.current}, and {status.head} is needed: {advice}")
+        case SchemaState.CURRENT | SchemaState.AHEAD:
+            return
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause, in one line. The driver's own words: SQLAlchemy's repeat the statement with its values."""
+    while (cause := error.orig if isinstance(error, DBAPIError) else error.__cause__) is not None:
+        error = cause
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,164 @@
+"""The server: one process, or several under a parent that replaces those that die."""
+
+import asyncio
+import logging
+import math
+import multiprocessing
+import resource
+import signal
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Final
+
+import uvicorn
+from litestar.types import ASGIApp
+from uvicorn.supervisors.multiprocess import Multiprocess
+
+CONNECTIONS_MAX: Final = 10_000
+"""How many connections a process keeps open; requests over that are turned away at once."""
+
+FILES_BESIDE_CONNECTIONS: Final = 1_000
+BACKLOG: Final = 2048
+KEEP_ALIVE_S: Final = 75
+
+GRACE_S_MAX: Final = 30
+"""How long the end of a process waits for requests that are under way, in seconds."""
+
+START_S_MAX: Final = 60.0
+"""How long the start waits for the processes, in seconds, before it stops telling that it has succeeded."""
+
+STOP_S_MAX: Final = 90.0
+"""How long the parent waits for its processes to end by themselves, in seconds: their requests, then their batches."""
+
+LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+logger = logging.getLogger("wallet.server")
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Take the address, without listening yet. Raises ``OSError``."""
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def serve(
+    build: Callable[[], ASGIApp],
+    listener: socket.socket,
+    *,
+    workers: int,
+    request_timeout_s: float,
+    announce: Callable[[], None],
+) -> None:
+    """Serve until a signal ends it: SIGTERM or SIGINT finishes what is under way, within a bounded time.
+
+    ``build`` makes the application, in each process anew, so it must be picklable. ``announce`` is called once the
+    service answers. Raises ``OSError`` if the address is taken after all.
+    """
+    _raise_open_files_limit()
+    config = uvicorn.Config(
+        partial(_in_process, build),
+        factory=True,
+        workers=workers,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        interface="asgi3",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        # Whoever asks is told by the API key, never by the address.
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=CONNECTIONS_MAX,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=min(math.ceil(request_timeout_s) + 1, GRACE_S_MAX),
+    )
+    if workers == 1:
+        _Announcing(config, announce).run([listener])
+    else:
+        _Workers(config, listener, announce).run()
+
+
+class _Announcing(uvicorn.Server):
+    """A server that says when it answers."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._announce()
+
+
+class _Workers(Multiprocess):
+    """Processes that share a listening socket."""
+
+    def __init__(self, config: uvicorn.Config, listener: socket.socket, announce: Callable[[], None]) -> None:
+        super().__init__(config, [listener])
+        self._announce = announce
+
+    def init_processes(self) -> None:
+        """Start the processes, and say when all of them answer."""
+        super().init_processes()
+        deadline = time.monotonic() + START_S_MAX
+        waiting = list(self.processes)
+        # A signal that comes meanwhile is in the queue, for the loop that follows to see.
+        while waiting and not self.signal_queue and time.monotonic() < deadline:
+            if not waiting[0].process.is_alive():
+                return
+            if waiting[0].is_ready(timeout=0.2):
+                del waiting[0]
+        if not waiting:
+            self._announce()
+
+    def join_all(self) -> None:
+        """Wait for the processes to end; one that does not in time is killed. What it had not committed is undone."""
+        deadline = time.monotonic() + STOP_S_MAX
+        for process in self.processes:
+            process.process.join(max(0.0, deadline - time.monotonic()))
+            if process.process.is_alive():
+                logger.error("process %s did not end in %g s and is killed", process.pid, STOP_S_MAX)
+                process.process.kill()
+                process.process.join()
+
+
+def _in_process(build: Callable[[], ASGIApp]) -> ASGIApp:
+    """Make the application in the process that serves it. Called by the server, in its event loop."""
+    logging.basicConfig(format=LOG_FORMAT)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        # A parent that was killed cannot pass the word on, and its processes would keep the address for ever.
+        asyncio.get_running_loop().add_reader(parent.sentinel, _end_without_parent, parent.sentinel)
+    return build()
+
+
+def _end_without_parent(sentinel: int) -> None:
+    asyncio.get_running_loop().remove_reader(sentinel)
+    logger.error("the parent process is gone, so this one ends too")
+    signal.raise_signal(signal.SIGTERM)
+
+
+def _raise_open_files_limit() -> None:
+    """Every connection is an open file, and the usual limit of them is a tenth of what a process can serve."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTIONS_MAX + FILES_BESIDE_CONNECTIONS
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
