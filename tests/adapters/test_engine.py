@@ -187,14 +187,10 @@ async def test_the_pool_has_a_size_and_waiting_for_it_a_limit(dsn: str) -> None:
     await engine.dispose()
 
 
-async def test_after_a_restart_one_use_fails_and_the_whole_pool_is_replaced(dsn: str, engine: AsyncEngine) -> None:
+async def test_after_a_restart_no_use_fails_and_the_whole_pool_is_replaced(dsn: str, engine: AsyncEngine) -> None:
     async with engine.connect() as first, engine.connect() as second, engine.connect() as third:
         pids = {await each.scalar(text("SELECT pg_backend_pid()")) for each in (first, second, third)}
     await terminate_all_others(dsn)
-    async with engine.connect() as connection:
-        with pytest.raises(DBAPIError) as caught:
-            await connection.execute(text("SELECT 1"))
-        assert caught.value.connection_invalidated
     async with engine.connect() as first, engine.connect() as second, engine.connect() as third:
         assert not pids & {await each.scalar(text("SELECT pg_backend_pid()")) for each in (first, second, third)}
 

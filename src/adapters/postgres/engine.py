@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
+from sqlalchemy import event
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 Isolation = Literal["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE", "AUTOCOMMIT"]
@@ -65,6 +67,9 @@ def create_engine(
         "jit": "off",
         **(planner or {}),
     }
+    if isolation != "AUTOCOMMIT":
+        # For the transactions that sessions begin themselves (``session.Session``).
+        settings["default_transaction_isolation"] = isolation.lower()
     if role is not None:
         settings["role"] = role
     hosts = dsn_of_each_host(dsn)
@@ -72,19 +77,21 @@ def create_engine(
     async def connect() -> asyncpg.Connection:
         return await _connect_to_first(hosts, settings, connect_timeout_ms / 1000)
 
-    return create_async_engine(
+    engine = create_async_engine(
         "postgresql+asyncpg://",
         async_creator=connect,
         isolation_level=isolation,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=pool_timeout_ms / 1000,
-        # A dead connection is noticed when it is used, and takes the others of its age out of the pool with it;
-        # asking each one before each use would cost every batch a round trip.
+        # A dead connection is noticed when it is used, if not before; asking each one before each use would cost
+        # every batch a round trip.
         pool_pre_ping=False,
         json_serializer=_unchanged if json_as_text else None,
         json_deserializer=_unchanged if json_as_text else None,
     )
+    event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    return engine
 
 
 def libpq_dsn(dsn: str) -> str:
@@ -146,6 +153,12 @@ async def _connect_to_first(hosts: list[str], settings: dict[str, str], timeout:
         except (OSError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError) as failure:
             error = failure
     raise error
+
+
+def _refuse_closed(dbapi_connection: Any, *_: object) -> None:
+    """Have the pool replace a connection that the driver knows to be closed, after a restart of the server say."""
+    if dbapi_connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 def _unchanged(text: str) -> str:

@@ -6,9 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from adapters.postgres.session import Columns, Session
 from adapters.postgres.statements import LOAD_ENTRIES, parameters
 from wallet_core.canonical import canonical_json, result_json
 from wallet_core.model import (
@@ -34,34 +32,34 @@ FENCE_INTENT: Final = '{"kind":"fence"}'
 NO_RESULT: Final = "{}"
 
 
-def wallet_of(row: Row[Any]) -> Wallet:
-    """The wallet in a row that has the columns of the table."""
+def wallet_of(row: Columns) -> Wallet:
+    """The wallet in a row of the table."""
     return Wallet(
-        row.id,
-        Currency(row.currency),
-        row.balance,
-        row.held,
-        row.floor,
-        row.ceiling,
-        WalletStatus(row.status),
-        row.version,
-        json.loads(row.metadata),
-        row.created_at,
-        row.updated_at,
-        row.head,
+        row["id"],
+        Currency(row["currency"]),
+        row["balance"],
+        row["held"],
+        row["floor"],
+        row["ceiling"],
+        WalletStatus(row["status"]),
+        row["version"],
+        json.loads(row["metadata"]),
+        row["created_at"],
+        row["updated_at"],
+        row["head"],
     )
 
 
-def entry_of(row: Row[Any]) -> Entry:
-    """The entry in a row that has the columns of the table."""
+def entry_of(row: Columns) -> Entry:
+    """The entry in a row of the table."""
     return Entry(
-        row.wallet_id,
-        row.version,
-        row.change,
-        row.held_change,
-        row.balance_after,
-        row.held_after,
-        row.hash,
+        row["wallet_id"],
+        row["version"],
+        row["change"],
+        row["held_change"],
+        row["balance_after"],
+        row["held_after"],
+        row["hash"],
     )
 
 
@@ -80,11 +78,11 @@ def result_of(decision: Decision) -> str:
 class DecisionRecord:
     """A row of ``transactions``, read as far as is possible without its entries."""
 
-    def __init__(self, row: Row[Any]) -> None:
-        self.id: UUID = row.id
-        self.key: str = row.idempotency_key
+    def __init__(self, row: Columns) -> None:
+        self.id: UUID = row["id"]
+        self.key: str = row["idempotency_key"]
         self._row = row
-        self._result: Mapping[str, Any] = json.loads(row.result)
+        self._result: Mapping[str, Any] = json.loads(row["result"])
         self.entry_ids: list[EntryId] = [(UUID(wallet_id), version) for wallet_id, version in self._entries()]
 
     def _entries(self) -> list[tuple[str, int]]:
@@ -94,50 +92,50 @@ class DecisionRecord:
     def decision(self, entries: Mapping[EntryId, Entry]) -> Decision:
         """The decision, given at least the entries that ``entry_ids`` names."""
         row = self._row
-        if row.outcome == "fenced":
-            return Fence(row.id, row.idempotency_key, row.created_at)
-        kind = Kind(row.kind)
+        if row["outcome"] == "fenced":
+            return Fence(row["id"], row["idempotency_key"], row["created_at"])
+        kind = Kind(row["kind"])
         result = self._result
-        if row.outcome == "rejected":
+        if row["outcome"] == "rejected":
             reason = Reason(result["reason"])
-            return Rejection(row.id, kind, row.idempotency_key, row.intent, reason, result["details"], row.created_at)
+            return Rejection(
+                row["id"], kind, row["idempotency_key"], row["intent"], reason, result["details"], row["created_at"]
+            )
         return Transaction(
-            row.id,
+            row["id"],
             kind,
-            row.idempotency_key,
-            row.intent,
+            row["idempotency_key"],
+            row["intent"],
             tuple(_move(members) for members in result["postings"]),
             tuple(entries[entry_id] for entry_id in self.entry_ids),
             _hold(result["hold"]) if "hold" in result else None,
-            row.reverses,
-            json.loads(row.intent).get("metadata", {}),
-            row.created_at,
+            row["reverses"],
+            json.loads(row["intent"]).get("metadata", {}),
+            row["created_at"],
         )
 
 
-async def fetch_entries(
-    connection: AsyncConnection, tenant: UUID, records: Iterable[DecisionRecord]
-) -> dict[EntryId, Entry]:
+async def fetch_entries(session: Session, tenant: UUID, records: Iterable[DecisionRecord]) -> dict[EntryId, Entry]:
     """The entries that the records name. They never change, so it does not matter when they are read."""
     ids = list(dict.fromkeys(entry_id for record in records for entry_id in record.entry_ids))
     if not ids:
         return {}
     columns = {"wallet_id": list[Any](wallet_id for wallet_id, _ in ids), "version": [version for _, version in ids]}
-    rows = await connection.execute(LOAD_ENTRIES, parameters(tenant, columns))
-    return {(row.wallet_id, row.version): entry_of(row) for row in rows}
+    rows = await session.fetch(LOAD_ENTRIES, parameters(tenant, columns))
+    return {(row["wallet_id"], row["version"]): entry_of(row) for row in rows}
 
 
-def hold_of(row: Row[Any], status: HoldStatus | None = None) -> Hold:
-    """The hold in a row that has the columns of the table, with another status if one is given."""
+def hold_of(row: Columns, status: HoldStatus | None = None) -> Hold:
+    """The hold in a row of the table, with another status if one is given."""
     return Hold(
-        row.id,
-        row.wallet_id,
-        row.destination,
-        row.amount,
-        row.captured,
-        HoldStatus(row.status) if status is None else status,
-        row.expires_at,
-        row.created_at,
+        row["id"],
+        row["wallet_id"],
+        row["destination"],
+        row["amount"],
+        row["captured"],
+        HoldStatus(row["status"]) if status is None else status,
+        row["expires_at"],
+        row["created_at"],
     )
 
 

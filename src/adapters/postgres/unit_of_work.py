@@ -1,18 +1,19 @@
 """The unit of work on PostgreSQL: optimistic, at read committed, without a lock taken before the write."""
 
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Executable, Row
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import Insert, Select, Update
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres import statements
 from adapters.postgres.errors import translating
 from adapters.postgres.records import FENCE_INTENT, DecisionRecord, fetch_entries, result_of, wallet_of
+from adapters.postgres.session import Columns, Session, open_session
 from wallet_core.canonical import canonical_json, canonical_metadata
 from wallet_core.model import Decision, Fence, Hold, HoldStatus, Rejection, Transaction, Wallet
 from wallet_core.ports import Changes, Names, Snapshot, StaleSnapshot
@@ -32,20 +33,18 @@ class PostgresStore:
 
     @asynccontextmanager
     async def _begin(self, tenant: UUID) -> AsyncIterator["PostgresUnit"]:
-        with translating():
-            connection = await self._engine.connect()
-        try:
-            yield PostgresUnit(connection, tenant)
-        finally:
-            # Rolls back what was not committed. A connection that broke has nothing to roll back, and leaves the pool.
-            await connection.close()
+        async with AsyncExitStack() as stack:
+            with translating():
+                session = await stack.enter_async_context(open_session(self._engine))
+                await session.begin()
+            yield PostgresUnit(session, tenant)
 
 
 class PostgresUnit:
     """One transaction. See ``ports.UnitOfWork``."""
 
-    def __init__(self, connection: AsyncConnection, tenant: UUID) -> None:
-        self._connection = connection
+    def __init__(self, session: Session, tenant: UUID) -> None:
+        self._session = session
         self._tenant = tenant
 
     async def load(self, names: Names) -> Snapshot:
@@ -58,7 +57,7 @@ class PostgresUnit:
 
     async def commit(self) -> None:
         with translating(committing=True):
-            await self._connection.commit()
+            await self._session.commit()
 
     async def _load(self, names: Names) -> Snapshot:
         wallet_of_hold: dict[UUID, UUID] = {}
@@ -66,8 +65,8 @@ class PostgresUnit:
         wallet_ids = dict.fromkeys(names.wallets)
         if names.holds:
             for row in await self._rows(statements.LOAD_HOLD_WALLETS, id=names.holds):
-                wallet_of_hold[row.id] = row.wallet_id
-                wallet_ids.update(dict.fromkeys(id for id in (row.wallet_id, row.destination) if id is not None))
+                wallet_of_hold[row["id"]] = row["wallet_id"]
+                wallet_ids.update(dict.fromkeys(id for id in (row["wallet_id"], row["destination"]) if id is not None))
         if names.transactions:
             rows = await self._rows(statements.LOAD_TRANSACTIONS, id=names.transactions)
             records = [DecisionRecord(row) for row in rows]
@@ -78,8 +77,8 @@ class PostgresUnit:
         reversed_ids: set[UUID] = set()
         if records:
             rows = await self._rows(statements.LOAD_REVERSED, id=[record.id for record in records])
-            reversed_ids = {row.reverses for row in rows}
-        entries = await fetch_entries(self._connection, self._tenant, [*records, *known])
+            reversed_ids = {row["reverses"] for row in rows}
+        entries = await fetch_entries(self._session, self._tenant, [*records, *known])
         transactions = {record.id: record.decision(entries) for record in records}
         return Snapshot(
             now,
@@ -103,24 +102,24 @@ class PostgresUnit:
                 wallet_id=[wallet_id for wallet_id, _ in pairs],
                 hold_id=[hold_id for _, hold_id in pairs],
             ):
-                if row.id not in wallets:
-                    wallets[row.id] = wallet_of(row)
-                if row.hold_id is not None:
-                    holds[row.hold_id] = Hold(
-                        row.hold_id,
-                        row.id,
-                        row.hold_destination,
-                        row.hold_amount,
-                        row.hold_captured,
-                        HoldStatus(row.hold_status),
-                        row.hold_expires_at,
-                        row.hold_created_at,
+                if row["id"] not in wallets:
+                    wallets[row["id"]] = wallet_of(row)
+                if row["hold_id"] is not None:
+                    holds[row["hold_id"]] = Hold(
+                        row["hold_id"],
+                        row["id"],
+                        row["hold_destination"],
+                        row["hold_amount"],
+                        row["hold_captured"],
+                        HoldStatus(row["hold_status"]),
+                        row["hold_expires_at"],
+                        row["hold_created_at"],
                     )
         return wallets, holds
 
     async def _load_decisions(self, keys: Sequence[str]) -> tuple[datetime, list[DecisionRecord]]:
         rows = await self._rows(statements.LOAD_DECISIONS, key=keys)
-        return rows[0].now, [DecisionRecord(row) for row in rows if row.id is not None]
+        return rows[0]["now"], [DecisionRecord(row) for row in rows if row["id"] is not None]
 
     async def _append(self, changes: Changes) -> None:
         # Transactions first, then wallets, then entries; each in one order of keys in every process, so that two
@@ -202,13 +201,13 @@ class PostgresUnit:
                 status=[hold.status.value for hold in updated],
             )
 
-    async def _rows(self, statement: Executable, **columns: Sequence[Any]) -> Sequence[Row[Any]]:
-        return (await self._connection.execute(statement, statements.parameters(self._tenant, columns))).all()
+    async def _rows(self, statement: Select[Any], **columns: Sequence[Any]) -> Sequence[Columns]:
+        return await self._session.fetch(statement, statements.parameters(self._tenant, columns))
 
-    async def _write(self, statement: Executable, rows: Collection[Any], **columns: Sequence[Any]) -> None:
+    async def _write(self, statement: Insert | Update, rows: Collection[Any], **columns: Sequence[Any]) -> None:
         """Run one set-based write. A row that was not written means that a guard did not hold."""
-        result = await self._connection.execute(statement, statements.parameters(self._tenant, columns))
-        if result.rowcount != len(rows):
+        written = await self._session.write(statement, statements.parameters(self._tenant, columns))
+        if written != len(rows):
             raise StaleSnapshot
 
 
