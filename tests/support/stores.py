@@ -1,0 +1,140 @@
+"""Stores to run a test over: in memory, and on PostgreSQL at each isolation level; and time as a test wants it."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
+from typing import Final
+from uuid import UUID, uuid4
+
+import attrs
+from sqlalchemy import insert
+
+from adapters.ids import UuidV7
+from adapters.memory import MemoryStore
+from adapters.postgres.engine import Isolation, create_engine
+from adapters.postgres.reader import PostgresReader
+from adapters.postgres.schema import SERVICE_ROLE, tenants
+from adapters.postgres.unit_of_work import PostgresStore
+from tests.support.time import NOON
+from wallet_core import Applied, BatchLedger, Command, Outcome, Transaction
+from wallet_core.ports import Changes, Ids, Names, Reader, Snapshot, Store, UnitOfWork
+
+POOL_SIZE: Final = 8
+
+MEMORY: Final = "memory"
+ISOLATIONS: Final[dict[str, Isolation]] = {
+    "postgres, read committed": "READ COMMITTED",
+    "postgres, repeatable read": "REPEATABLE READ",
+    "postgres, serializable": "SERIALIZABLE",
+}
+
+
+@attrs.define
+class World:
+    """A store, its reader, and two tenants who have nothing yet."""
+
+    store: Store
+    reader: Reader
+    tenant: UUID
+    other_tenant: UUID
+    ids: Ids
+
+    async def do(self, *commands: Command, tenant: UUID | None = None) -> Sequence[Outcome]:
+        """Carry out one batch."""
+        return await BatchLedger(self.store, self.ids).execute(tenant or self.tenant, commands)
+
+    async def apply(self, command: Command, tenant: UUID | None = None) -> Transaction:
+        """Carry out one command, which must be applied."""
+        (outcome,) = await self.do(command, tenant=tenant)
+        if not isinstance(outcome, Applied):
+            raise AssertionError(f"not applied: {outcome}")
+        return outcome.transaction
+
+    async def load(
+        self,
+        *,
+        keys: Sequence[str] = (),
+        wallets: Sequence[UUID] = (),
+        holds: Sequence[UUID] = (),
+        transactions: Sequence[UUID] = (),
+        tenant: UUID | None = None,
+    ) -> Snapshot:
+        """What a unit of work that names this sees now."""
+        async with self.store.begin(tenant or self.tenant) as unit:
+            return await unit.load(Names(keys, wallets, holds, transactions))
+
+
+@asynccontextmanager
+async def memory_world(clock: Callable[[], datetime] | None = None) -> AsyncIterator[World]:
+    """A world in memory; without a clock it has the system's."""
+    store = MemoryStore() if clock is None else MemoryStore(clock)
+    yield World(store, store, uuid4(), uuid4(), UuidV7())
+
+
+@asynccontextmanager
+async def postgres_world(
+    dsn: str, isolation: Isolation, clock: Callable[[], datetime] | None = None
+) -> AsyncIterator[World]:
+    """A world in a migrated database, under the role that the service has there."""
+    tenant, other_tenant = await new_tenants(dsn, 2)
+    engine = create_engine(dsn, pool_size=POOL_SIZE, pool_timeout_ms=30_000, isolation=isolation, role=SERVICE_ROLE)
+    try:
+        store: Store = PostgresStore(engine)
+        if clock is not None:
+            store = ClockedStore(store, lambda _: clock())
+        yield World(store, PostgresReader(engine), tenant, other_tenant, UuidV7())
+    finally:
+        await engine.dispose()
+
+
+async def new_tenants(dsn: str, amount: int) -> list[UUID]:
+    """Tenants of a database's owner's making: the service may not make any."""
+    made = [uuid4() for _ in range(amount)]
+    engine = create_engine(dsn, pool_size=1)
+    try:
+        async with engine.begin() as connection:
+            rows = [{"id": id, "name": f"t{id.hex}", "created_at": NOON} for id in made]
+            await connection.execute(insert(tenants), rows)
+    finally:
+        await engine.dispose()
+    return made
+
+
+@attrs.frozen
+class ClockedStore:
+    """A store whose snapshots tell another time than the database does, which must not be later.
+
+    The database loads the holds that are due by its own clock, so by an earlier one it loads more than those; and which
+    of them are due the core decides by the time that the snapshot tells. So an earlier time is as good as a real one,
+    and a test may let it pass as fast as it likes.
+    """
+
+    store: Store
+    time: Callable[[datetime], datetime]
+
+    def begin(self, tenant: UUID) -> AbstractAsyncContextManager[UnitOfWork]:
+        return self._begin(tenant)
+
+    @asynccontextmanager
+    async def _begin(self, tenant: UUID) -> AsyncIterator[UnitOfWork]:
+        async with self.store.begin(tenant) as unit:
+            yield _ClockedUnit(unit, self.time)
+
+
+@attrs.frozen
+class _ClockedUnit:
+    unit: UnitOfWork
+    time: Callable[[datetime], datetime]
+
+    async def load(self, names: Names) -> Snapshot:
+        snapshot = await self.unit.load(names)
+        told = self.time(snapshot.now)
+        if told > snapshot.now:
+            raise ValueError(f"{told} is later than the database's {snapshot.now}")
+        return attrs.evolve(snapshot, now=told)
+
+    async def append(self, changes: Changes) -> None:
+        await self.unit.append(changes)
+
+    async def commit(self) -> None:
+        await self.unit.commit()
