@@ -1,0 +1,123 @@
+import { keepPreviousData, type QueryClient, queryOptions, useQueryClient } from "@tanstack/react-query";
+import { client, dataOf, until } from "./client";
+import type { Kind, Wallet, WalletStatus } from "./shapes";
+
+/** How often an open page asks again, in milliseconds: changes made elsewhere appear within 2 s. */
+export const POLL_MS = 1_500;
+
+/** Entries of the balance chart: as many as one page of the list can have. */
+export const CHART_ENTRIES_MAX = 500;
+export const PAGE_ITEMS = 20;
+
+/** A wallet and the tag by which the service can say that it has not changed. */
+export interface Tagged {
+  wallet: Wallet;
+  etag: string | null;
+}
+
+/** A wallet as it is, asked for again and again; an unchanged one costs an empty answer. */
+export function walletQuery(queries: QueryClient, id: string) {
+  const queryKey = ["wallet", id, "state"];
+  return queryOptions({
+    queryKey,
+    queryFn: async ({ signal }): Promise<Tagged> => {
+      const known = queries.getQueryData<Tagged>(queryKey);
+      const { data, error, response } = await client.GET("/v1/wallets/{id}", {
+        params: { path: { id } },
+        headers: known?.etag ? { "If-None-Match": known.etag } : {},
+        signal: until(signal),
+      });
+      if (response.status === 304 && known !== undefined) {
+        return known;
+      }
+      const wallet = dataOf({ data, error, response });
+      if (!("status" in wallet)) {
+        throw new TypeError("asked for the wallet as it is, and got it as it was");
+      }
+      return { wallet, etag: response.headers.get("ETag") };
+    },
+    refetchInterval: POLL_MS,
+  });
+}
+
+export function useWalletQuery(id: string) {
+  return walletQuery(useQueryClient(), id);
+}
+
+export interface WalletFilter {
+  currency?: string;
+  status?: WalletStatus;
+}
+
+export function walletsQuery(filter: WalletFilter, cursor: string | undefined) {
+  return queryOptions({
+    queryKey: ["wallets", filter, cursor ?? null],
+    queryFn: async ({ signal }) =>
+      dataOf(
+        await client.GET("/v1/wallets", {
+          params: { query: { ...filter, ...at(cursor), limit: PAGE_ITEMS } },
+          signal: until(signal),
+        }),
+      ),
+    refetchInterval: POLL_MS,
+    placeholderData: keepPreviousData,
+  });
+}
+
+/** What follows depends on nothing but the wallet's version, so the version that is shown says when to ask again. */
+export function entriesQuery(id: string, version: number, cursor: string | undefined, limit = PAGE_ITEMS) {
+  return queryOptions({
+    queryKey: ["wallet", id, "entries", limit, cursor ?? null, version],
+    queryFn: async ({ signal }) =>
+      dataOf(
+        await client.GET("/v1/wallets/{id}/entries", {
+          params: { path: { id }, query: { ...at(cursor), limit } },
+          signal: until(signal),
+        }),
+      ),
+    placeholderData: keepPreviousData,
+  });
+}
+
+export function holdsQuery(id: string, version: number, cursor: string | undefined) {
+  return queryOptions({
+    queryKey: ["wallet", id, "holds", cursor ?? null, version],
+    queryFn: async ({ signal }) =>
+      dataOf(
+        await client.GET("/v1/wallets/{id}/holds", {
+          params: { path: { id }, query: { ...at(cursor), limit: PAGE_ITEMS } },
+          signal: until(signal),
+        }),
+      ),
+    placeholderData: keepPreviousData,
+  });
+}
+
+export function transactionQuery(id: string) {
+  return queryOptions({
+    queryKey: ["transaction", id],
+    queryFn: async ({ signal }) =>
+      dataOf(await client.GET("/v1/transactions/{id}", { params: { path: { id } }, signal: until(signal) })),
+    // A receipt never changes.
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+}
+
+/** The latest transactions of one kind that touched a wallet. */
+export function transactionsQuery(walletId: string, version: number, kind: Kind) {
+  return queryOptions({
+    queryKey: ["wallet", walletId, "transactions", kind, version],
+    queryFn: async ({ signal }) =>
+      dataOf(
+        await client.GET("/v1/transactions", {
+          params: { query: { wallet_id: walletId, kind, limit: 500 } },
+          signal: until(signal),
+        }),
+      ),
+    placeholderData: keepPreviousData,
+  });
+}
+
+function at(cursor: string | undefined): { cursor?: string } {
+  return cursor === undefined ? {} : { cursor };
+}
