@@ -194,7 +194,7 @@ class MemoryUnit:
             now,
             {id: _copy_wallet(wallet) for id, wallet in wallets.items()},
             holds,
-            transactions,
+            {id: _copy_transaction(transaction) for id, transaction in transactions.items()},
             {id for id in transactions if id in data.reversals},
             {key: _copy_decision(decision) for key, decision in _present(names.keys, data.decisions).items()},
         )

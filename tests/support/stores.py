@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -16,7 +16,7 @@ from adapters.postgres.reader import PostgresReader
 from adapters.postgres.schema import SERVICE_ROLE, tenants
 from adapters.postgres.unit_of_work import PostgresStore
 from tests.support.time import NOON
-from wallet_core import Applied, BatchLedger, Command, Outcome, Transaction
+from wallet_core import Applied, BatchLedger, Command, OpenWallet, Outcome, Transaction, credit
 from wallet_core.ports import Changes, Ids, Names, Reader, Snapshot, Store, UnitOfWork
 
 POOL_SIZE: Final = 8
@@ -38,6 +38,17 @@ class World:
     tenant: UUID
     other_tenant: UUID
     ids: Ids
+
+    @property
+    def an_hour_ago(self) -> "World":
+        """The same ledger at an earlier time, so that what is placed there to expire soon has expired here."""
+        return attrs.evolve(self, store=ClockedStore(self.store, lambda now: now - timedelta(hours=1)))
+
+    async def open(self, *ids: UUID, balance: int = 100) -> None:
+        """Open wallets, an hour ago, with this much in each."""
+        opened = [OpenWallet(f"open-{id}", "EUR", id=id) for id in ids]
+        funded = [credit(f"fund-{id}", id, balance) for id in ids]
+        await self.an_hour_ago.do(*opened, *funded)
 
     async def do(self, *commands: Command, tenant: UUID | None = None) -> Sequence[Outcome]:
         """Carry out one batch."""
