@@ -95,7 +95,8 @@ def _object(members: list[tuple[str, object]]) -> object:
 def _malformed_shape(error: str) -> Refused:
     """The validator's message, as a field and what is wrong with it."""
     at = _PATH.search(error)
-    path = at[1] if at else ""
+    # The validator writes [...] for any member of a map, whose name it does not tell.
+    path = at[1].replace("[...]", "") if at else ""
     text = error[: at.start()] if at else error
     if missing := _MISSING.fullmatch(text):
         return malformed(_joined(path, missing[1]), "is required")

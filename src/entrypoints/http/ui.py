@@ -1,6 +1,5 @@
 """The built user interface, served out of the package: its page, and its assets. Everything else is a route's."""
 
-import mimetypes
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -21,6 +20,19 @@ UI_POLICY: Final = (
 # The names of built assets carry a hash of their content.
 UNCHANGING: Final = (b"cache-control", b"public, max-age=31536000, immutable")
 REVALIDATED: Final = (b"cache-control", b"no-cache")
+
+CONTENT_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".ico": "image/x-icon",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".webmanifest": "application/manifest+json",
+    ".woff2": "font/woff2",
+}
+"""Told here, because what the system thinks of a name differs from one system to the next."""
 
 NOT_BUILT: Final = """\
 <p><code>make run</code> builds it.</p>
@@ -52,8 +64,6 @@ class UserInterface:
 
 
 def _file(path: Path, caching: tuple[bytes, bytes]) -> Answer:
-    content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    if content_type.startswith("text/") or content_type == "application/javascript":
-        content_type += "; charset=utf-8"
+    content_type = CONTENT_TYPES.get(path.suffix, "application/octet-stream")
     headers = ((b"content-type", content_type.encode()), (b"content-security-policy", UI_POLICY), caching)
     return Answer(200, headers, path.read_bytes())
