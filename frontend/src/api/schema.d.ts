@@ -11,8 +11,16 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /**
+         * List wallets
+         * @description Needs the scope `read`.
+         */
         get: operations["listWallets"];
         put?: never;
+        /**
+         * Open a wallet
+         * @description Needs the scope `write`.
+         */
         post: operations["openWallet"];
         delete?: never;
         options?: never;
@@ -27,12 +35,20 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /**
+         * Read a wallet
+         * @description With `version` or `at` (not both): the wallet as it was. Needs the scope `read`.
+         */
         get: operations["getWallet"];
         put?: never;
         post?: never;
         delete?: never;
         options?: never;
         head?: never;
+        /**
+         * Change a wallet's status, limits or metadata
+         * @description Needs the scope `write`.
+         */
         patch: operations["changeWallet"];
         trace?: never;
     };
@@ -45,6 +61,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
+        /**
+         * Credit a wallet: money enters from outside
+         * @description Needs the scope `write`.
+         */
         post: operations["creditWallet"];
         delete?: never;
         options?: never;
@@ -61,6 +81,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
+        /**
+         * Debit a wallet: money leaves to the outside
+         * @description Needs the scope `write`.
+         */
         post: operations["debitWallet"];
         delete?: never;
         options?: never;
@@ -75,6 +99,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /**
+         * List a wallet's entries, newest first
+         * @description Needs the scope `read`.
+         */
         get: operations["listEntries"];
         put?: never;
         post?: never;
@@ -91,8 +119,16 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /**
+         * List a wallet's holds, newest first
+         * @description Needs the scope `read`.
+         */
         get: operations["listHolds"];
         put?: never;
+        /**
+         * Set an amount aside
+         * @description Needs the scope `write`.
+         */
         post: operations["placeHold"];
         delete?: never;
         options?: never;
@@ -107,6 +143,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /**
+         * Read a hold
+         * @description Needs the scope `read`.
+         */
         get: operations["getHold"];
         put?: never;
         post?: never;
@@ -125,6 +165,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
+        /**
+         * Take a held amount
+         * @description Needs the scope `write`.
+         */
         post: operations["captureHold"];
         delete?: never;
         options?: never;
@@ -141,6 +185,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
+        /**
+         * Give back what a hold still reserves
+         * @description Needs the scope `write`.
+         */
         post: operations["releaseHold"];
         delete?: never;
         options?: never;
@@ -155,8 +203,16 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /**
+         * List transactions, newest first
+         * @description Needs the scope `read`.
+         */
         get: operations["listTransactions"];
         put?: never;
+        /**
+         * Move money by several postings, all or nothing
+         * @description Needs the scope `write`.
+         */
         post: operations["postTransaction"];
         delete?: never;
         options?: never;
@@ -171,6 +227,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /**
+         * Read a transaction
+         * @description Needs the scope `read`.
+         */
         get: operations["getTransaction"];
         put?: never;
         post?: never;
@@ -189,6 +249,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
+        /**
+         * Move back what a transaction moved, once
+         * @description Needs the scope `write`.
+         */
         post: operations["reverseTransaction"];
         delete?: never;
         options?: never;
@@ -205,6 +269,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
+        /**
+         * Carry out up to 1000 commands
+         * @description Each command is decided on its own, in order, and has a result in its place. Its idempotency key is in the command, so the request has none. Needs the scope `write`.
+         */
         post: operations["runBatch"];
         delete?: never;
         options?: never;
@@ -221,6 +289,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
+        /**
+         * Fence a key
+         * @description Learn what was decided under a key, or make sure that nothing ever is. May be repeated. Needs the scope `write`.
+         */
         post: operations["fenceKey"];
         delete?: never;
         options?: never;
@@ -235,6 +307,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /**
+         * Learn what was decided under a key
+         * @description Needs the scope `read`.
+         */
         get: operations["getDecision"];
         put?: never;
         post?: never;
@@ -251,6 +327,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /** Whether the service runs */
         get: operations["live"];
         put?: never;
         post?: never;
@@ -267,6 +344,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /** Whether the service can do its work */
         get: operations["ready"];
         put?: never;
         post?: never;
@@ -280,12 +358,50 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description A transaction can be reversed once. */
+        AlreadyReversedProblem: {
+            /** @constant */
+            type?: "/problems/already-reversed";
+            /** @constant */
+            status?: 422;
+            /** Format: uuid */
+            transaction_id?: string;
+        } & components["schemas"]["Problem"];
         /**
-         * BatchResults
-         * @description One result per command, in order.
+         * AmountBody
+         * @description An amount to credit or debit.
          */
-        BatchResults: {
-            results: components["schemas"]["BatchResult"][];
+        AmountBody: {
+            /** @description in minor units */
+            amount: number;
+            /** @default null */
+            expected_version?: number | null;
+            /**
+             * @description at most 4 KiB of UTF-8 in all
+             * @default {}
+             */
+            metadata?: {
+                [key: string]: string;
+            };
+        };
+        /** @description Balances and amounts stay within the integers that every JSON client represents exactly. */
+        AmountOutOfRangeProblem: {
+            /** @constant */
+            type?: "/problems/amount-out-of-range";
+            /** @constant */
+            status?: 422;
+            /** Format: uuid */
+            wallet_id?: string;
+            amount_max?: number;
+            balance?: number;
+            change?: number;
+        } & components["schemas"]["Problem"];
+        /**
+         * BatchBody
+         * @description Commands that are decided in order, each on its own.
+         */
+        BatchBody: {
+            commands: (components["schemas"]["CreditCommand"] | components["schemas"]["DebitCommand"] | components["schemas"]["PostCommand"] | components["schemas"]["HoldCommand"] | components["schemas"]["CaptureCommand"] | components["schemas"]["ReleaseCommand"] | components["schemas"]["ReversalCommand"])[];
         };
         /**
          * BatchResult
@@ -298,43 +414,162 @@ export interface components {
             problem?: components["schemas"]["Problem"];
         };
         /**
-         * Transaction
-         * @description A receipt: what one command did. It never changes.
+         * BatchResults
+         * @description One result per command, in order.
          */
-        Transaction: {
-            /** Format: uuid */
-            id: string;
-            kind: components["schemas"]["Kind"];
-            idempotency_key: string;
-            postings: components["schemas"]["Posting"][];
-            entries: components["schemas"]["Entry"][];
-            hold: components["schemas"]["Hold"] | null;
-            reverses: string | null;
-            metadata: {
-                [key: string]: string;
-            };
-            /**
-             * Format: date-time
-             * @description RFC 3339, UTC, microseconds
-             */
-            created_at: string;
+        BatchResults: {
+            results: components["schemas"]["BatchResult"][];
         };
         /**
-         * Kind
-         * @description What a transaction is. A client asks for all of these but ``expiry``, which the passing of time asks for.
-         * @enum {unknown}
+         * CaptureBody
+         * @description How much of a hold to take: all that remains, unless ``amount`` says otherwise.
          */
-        Kind: "capture" | "change" | "expiry" | "hold" | "open" | "post" | "release" | "reversal";
+        CaptureBody: {
+            /** @default null */
+            amount?: number | null;
+            /**
+             * @description release what then remains
+             * @default true
+             */
+            final?: boolean;
+        };
         /**
-         * Posting
-         * @description A movement that was carried out. No source: it came from outside. No destination: it left.
+         * CaptureCommand
+         * @description As ``POST /v1/holds/{id}/capture``.
          */
-        Posting: {
-            source: string | null;
-            destination: string | null;
+        CaptureCommand: {
+            /** @enum {unknown} */
+            type: "capture";
+            /** @default null */
+            amount?: number | null;
+            /**
+             * @description release what then remains
+             * @default true
+             */
+            final?: boolean;
+            idempotency_key: string;
+            /** Format: uuid */
+            hold_id: string;
+        };
+        /** @description A capture takes at most what the hold still reserves. */
+        CaptureExceedsHoldProblem: {
+            /** @constant */
+            type?: "/problems/capture-exceeds-hold";
+            /** @constant */
+            status?: 422;
+            /** Format: uuid */
+            hold_id?: string;
+            remaining?: number;
+            amount?: number;
+        } & components["schemas"]["Problem"];
+        /** @description The balance may not rise above the wallet's ceiling. */
+        CeilingExceededProblem: {
+            /** @constant */
+            type?: "/problems/ceiling-exceeded";
+            /** @constant */
+            status?: 422;
+            /** Format: uuid */
+            wallet_id?: string;
+            ceiling?: number;
+            balance?: number;
+        } & components["schemas"]["Problem"];
+        /**
+         * ChangeWalletBody
+         * @description What to change; at least one of ``status``, ``floor``, ``ceiling`` (null takes it away) and ``metadata``.
+         */
+        ChangeWalletBody: {
+            status?: components["schemas"]["WalletStatus"];
+            /** @description in minor units; below 0 it allows an overdraft */
+            floor?: number;
+            ceiling?: number | null;
+            /** @description at most 4 KiB of UTF-8 in all */
+            metadata?: {
+                [key: string]: string;
+            };
+            /** @default null */
+            expected_version?: number | null;
+        };
+        /** @description The race for the wallet was lost more often than the service tries. Nothing was done or remembered. */
+        ContentionProblem: {
+            /** @constant */
+            type?: "/problems/contention";
+            /** @constant */
+            status?: 409;
+        } & components["schemas"]["Problem"];
+        /**
+         * CreditCommand
+         * @description As ``POST /v1/wallets/{id}/credits``.
+         */
+        CreditCommand: {
+            /** @enum {unknown} */
+            type: "credit";
             /** @description in minor units */
             amount: number;
-            currency: string;
+            /** @default null */
+            expected_version?: number | null;
+            /**
+             * @description at most 4 KiB of UTF-8 in all
+             * @default {}
+             */
+            metadata?: {
+                [key: string]: string;
+            };
+            idempotency_key: string;
+            /** Format: uuid */
+            wallet_id: string;
+        };
+        /** @description Money moves only between wallets of one currency. */
+        CurrencyMismatchProblem: {
+            /** @constant */
+            type?: "/problems/currency-mismatch";
+            /** @constant */
+            status?: 422;
+            /** Format: uuid */
+            source?: string;
+            source_currency?: string;
+            /** Format: uuid */
+            destination?: string;
+            destination_currency?: string;
+        } & components["schemas"]["Problem"];
+        /** @description The database cannot be reached. The member outcome says whether nothing was done (not_applied) or the connection was lost while the write was being kept (unknown): in both cases the same key gets the answer. */
+        DatabaseUnavailableProblem: {
+            /** @constant */
+            type?: "/problems/database-unavailable";
+            /** @constant */
+            status?: 503;
+        } & components["schemas"]["Problem"];
+        /**
+         * DebitCommand
+         * @description As ``POST /v1/wallets/{id}/debits``.
+         */
+        DebitCommand: {
+            /** @enum {unknown} */
+            type: "debit";
+            /** @description in minor units */
+            amount: number;
+            /** @default null */
+            expected_version?: number | null;
+            /**
+             * @description at most 4 KiB of UTF-8 in all
+             * @default {}
+             */
+            metadata?: {
+                [key: string]: string;
+            };
+            idempotency_key: string;
+            /** Format: uuid */
+            wallet_id: string;
+        };
+        /**
+         * Decided
+         * @description What was decided under an idempotency key.
+         */
+        Decided: {
+            key: string;
+            /** @enum {unknown} */
+            outcome: "applied" | "fenced" | "rejected";
+            transaction?: components["schemas"]["Transaction"];
+            problem?: components["schemas"]["Problem"];
         };
         /**
          * Entry
@@ -353,6 +588,39 @@ export interface components {
             /** @description in minor units */
             held_after: number;
             hash: string;
+        };
+        /**
+         * EntryPage
+         * @description A page of a wallet's entries, newest first.
+         */
+        EntryPage: {
+            items: components["schemas"]["WalletEntry"][];
+            next_cursor: string | null;
+        };
+        /**
+         * FenceBody
+         * @description The key under which nothing more may happen.
+         */
+        FenceBody: {
+            key: string;
+        };
+        /** @description The API key is valid, but lacks the scope that the call needs: read for reading, write for writing. */
+        ForbiddenProblem: {
+            /** @constant */
+            type?: "/problems/forbidden";
+            /** @constant */
+            status?: 403;
+            scope?: string;
+        } & components["schemas"]["Problem"];
+        /**
+         * Health
+         * @description How the service is, and what it lacks.
+         */
+        Health: {
+            /** @enum {unknown} */
+            status: "ok" | "unavailable";
+            /** @default [] */
+            missing?: "database"[];
         };
         /**
          * Hold
@@ -379,20 +647,6 @@ export interface components {
             created_at: string;
         };
         /**
-         * HoldStatus
-         * @description Only an ``active`` hold reserves money; the other three are final.
-         * @enum {unknown}
-         */
-        HoldStatus: "active" | "captured" | "expired" | "released";
-        /**
-         * HoldPage
-         * @description A page of a wallet's holds, newest first.
-         */
-        HoldPage: {
-            items: components["schemas"]["Hold"][];
-            next_cursor: string | null;
-        };
-        /**
          * HoldBody
          * @description An amount to set aside; a capture credits ``destination``, if there is one.
          */
@@ -414,39 +668,162 @@ export interface components {
             };
         };
         /**
-         * EntryPage
-         * @description A page of a wallet's entries, newest first.
+         * HoldCommand
+         * @description As ``POST /v1/wallets/{id}/holds``.
          */
-        EntryPage: {
-            items: components["schemas"]["WalletEntry"][];
+        HoldCommand: {
+            /** @enum {unknown} */
+            type: "hold";
+            /** @description in minor units */
+            amount: number;
+            /** @default null */
+            destination?: string | null;
+            /** @default null */
+            expires_in?: number | null;
+            /** @default null */
+            expected_version?: number | null;
+            /**
+             * @description at most 4 KiB of UTF-8 in all
+             * @default {}
+             */
+            metadata?: {
+                [key: string]: string;
+            };
+            idempotency_key: string;
+            /** Format: uuid */
+            wallet_id: string;
+        };
+        /** @description A hold that was captured, released or has expired reserves nothing any more. */
+        HoldNotActiveProblem: {
+            /** @constant */
+            type?: "/problems/hold-not-active";
+            /** @constant */
+            status?: 422;
+            /** Format: uuid */
+            hold_id?: string;
+            hold_status?: string;
+        } & components["schemas"]["Problem"];
+        /** @description Nothing was judged and nothing is remembered under the key. */
+        HoldNotFoundProblem: {
+            /** @constant */
+            type?: "/problems/hold-not-found";
+            /** @constant */
+            status?: 404;
+            /** Format: uuid */
+            hold_id?: string;
+        } & components["schemas"]["Problem"];
+        /**
+         * HoldPage
+         * @description A page of a wallet's holds, newest first.
+         */
+        HoldPage: {
+            items: components["schemas"]["Hold"][];
             next_cursor: string | null;
         };
         /**
-         * WalletEntry
-         * @description An entry of a wallet, with what its transaction says of it.
+         * HoldStatus
+         * @description Only an ``active`` hold reserves money; the other three are final.
+         * @enum {unknown}
          */
-        WalletEntry: {
+        HoldStatus: "active" | "captured" | "expired" | "released";
+        /** @description Somebody made sure that nothing is done under this key. A new attempt needs a new key. */
+        IdempotencyKeyFencedProblem: {
+            /** @constant */
+            type?: "/problems/idempotency-key-fenced";
+            /** @constant */
+            status?: 422;
+        } & components["schemas"]["Problem"];
+        /** @description The header Idempotency-Key takes 1 to 255 visible ASCII characters, bare or quoted, and is sent once. */
+        IdempotencyKeyInvalidProblem: {
+            /** @constant */
+            type?: "/problems/idempotency-key-invalid";
+            /** @constant */
+            status?: 400;
+            errors?: {
+                /** @description a path such as postings[0].amount; empty for the whole */
+                field: string;
+                message: string;
+            }[];
+        } & components["schemas"]["Problem"];
+        /** @description Every write carries a key that the client chooses, so that sending it again cannot do it twice. */
+        IdempotencyKeyMissingProblem: {
+            /** @constant */
+            type?: "/problems/idempotency-key-missing";
+            /** @constant */
+            status?: 400;
+            errors?: {
+                /** @description a path such as postings[0].amount; empty for the whole */
+                field: string;
+                message: string;
+            }[];
+        } & components["schemas"]["Problem"];
+        /** @description The key already stands for another request, which is untouched by this one. A new request needs a new key. */
+        IdempotencyKeyReusedProblem: {
+            /** @constant */
+            type?: "/problems/idempotency-key-reused";
+            /** @constant */
+            status?: 422;
+        } & components["schemas"]["Problem"];
+        /** @description What is available is the balance, less what is held, above the floor. The refusal is remembered: topping the wallet up does not let the same key through, so an old retry cannot spend unexpectedly. */
+        InsufficientFundsProblem: {
+            /** @constant */
+            type?: "/problems/insufficient-funds";
+            /** @constant */
+            status?: 422;
             /** Format: uuid */
-            wallet_id: string;
-            version: number;
-            /** @description in minor units */
-            change: number;
-            /** @description in minor units */
-            held_change: number;
-            /** @description in minor units */
-            balance_after: number;
-            /** @description in minor units */
-            held_after: number;
-            hash: string;
+            wallet_id?: string;
+            available?: number;
+            needed?: number;
+        } & components["schemas"]["Problem"];
+        /** @description This is a fault of the service. Whether the write happened is not known; the same key gets the truth. */
+        InternalErrorProblem: {
+            /** @constant */
+            type?: "/problems/internal-error";
+            /** @constant */
+            status?: 500;
+        } & components["schemas"]["Problem"];
+        /**
+         * Kind
+         * @description What a transaction is. A client asks for all of these but ``expiry``, which the passing of time asks for.
+         * @enum {unknown}
+         */
+        Kind: "capture" | "change" | "expiry" | "hold" | "open" | "post" | "release" | "reversal";
+        /** @description The request is not what the API takes: not JSON, a field that is unknown, missing, given twice, of the wrong type or out of its range. Amounts are integers of the smallest unit, written without a fraction or an exponent. */
+        MalformedRequestProblem: {
+            /** @constant */
+            type?: "/problems/malformed-request";
+            /** @constant */
+            status?: 400;
+            errors?: {
+                /** @description a path such as postings[0].amount; empty for the whole */
+                field: string;
+                message: string;
+            }[];
+        } & components["schemas"]["Problem"];
+        /** @description The path exists, but not with this method. */
+        MethodNotAllowedProblem: {
+            /** @constant */
+            type?: "/problems/method-not-allowed";
+            /** @constant */
+            status?: 405;
+        } & components["schemas"]["Problem"];
+        /** @description No such page, or nothing recorded under what was asked for. */
+        NotFoundProblem: {
+            /** @constant */
+            type?: "/problems/not-found";
+            /** @constant */
+            status?: 404;
+        } & components["schemas"]["Problem"];
+        /** @description Only transactions that moved money by a post or a capture can be reversed. */
+        NotReversibleProblem: {
+            /** @constant */
+            type?: "/problems/not-reversible";
+            /** @constant */
+            status?: 422;
             /** Format: uuid */
-            transaction_id: string;
-            kind: components["schemas"]["Kind"];
-            /**
-             * Format: date-time
-             * @description RFC 3339, UTC, microseconds
-             */
-            created_at: string;
-        };
+            transaction_id?: string;
+            kind?: string;
+        } & components["schemas"]["Problem"];
         /**
          * OpenWalletBody
          * @description A wallet to open. Without ``id`` the service chooses one.
@@ -470,35 +847,47 @@ export interface components {
                 [key: string]: string;
             };
         };
+        /** @description The service stopped waiting, but the write goes on: it may have happened, happen yet, or fail. The same request with the same key gets the truth and cannot do it twice; a fence makes sure that nothing more happens. */
+        OutcomeUnknownProblem: {
+            /** @constant */
+            type?: "/problems/outcome-unknown";
+            /** @constant */
+            status?: 504;
+        } & components["schemas"]["Problem"];
+        /** @description The queue is full, or the service is stopping. Nothing was started. */
+        OverloadedProblem: {
+            /** @constant */
+            type?: "/problems/overloaded";
+            /** @constant */
+            status?: 503;
+        } & components["schemas"]["Problem"];
         /**
-         * ReleaseBody
-         * @description Nothing more is needed.
+         * PastWalletState
+         * @description A wallet as one of its entries left it; ``at`` is that entry's time.
          */
-        ReleaseBody: Record<string, never>;
-        /**
-         * FenceBody
-         * @description The key under which nothing more may happen.
-         */
-        FenceBody: {
-            key: string;
-        };
-        /**
-         * AmountBody
-         * @description An amount to credit or debit.
-         */
-        AmountBody: {
+        PastWalletState: {
+            /** Format: uuid */
+            id: string;
+            currency: string;
             /** @description in minor units */
-            amount: number;
-            /** @default null */
-            expected_version?: number | null;
+            balance: number;
+            /** @description in minor units */
+            held: number;
+            version: number;
             /**
-             * @description at most 4 KiB of UTF-8 in all
-             * @default {}
+             * Format: date-time
+             * @description RFC 3339, UTC, microseconds
              */
-            metadata?: {
-                [key: string]: string;
-            };
+            at: string;
         };
+        /** @description A body has at most 16 KiB, and a batch at most 1 MiB. */
+        PayloadTooLargeProblem: {
+            /** @constant */
+            type?: "/problems/payload-too-large";
+            /** @constant */
+            status?: 413;
+            bytes_max?: number;
+        } & components["schemas"]["Problem"];
         /**
          * PostBody
          * @description Postings that happen all together or not at all.
@@ -518,6 +907,38 @@ export interface components {
             };
         };
         /**
+         * PostCommand
+         * @description As ``POST /v1/transactions``.
+         */
+        PostCommand: {
+            /** @enum {unknown} */
+            type: "post";
+            postings: components["schemas"]["PostingBody"][];
+            /** @default null */
+            expected_versions?: {
+                [key: string]: number;
+            } | null;
+            /**
+             * @description at most 4 KiB of UTF-8 in all
+             * @default {}
+             */
+            metadata?: {
+                [key: string]: string;
+            };
+            idempotency_key: string;
+        };
+        /**
+         * Posting
+         * @description A movement that was carried out. No source: it came from outside. No destination: it left.
+         */
+        Posting: {
+            source: string | null;
+            destination: string | null;
+            /** @description in minor units */
+            amount: number;
+            currency: string;
+        };
+        /**
          * PostingBody
          * @description A movement. No source: money enters from outside. No destination: it leaves.
          */
@@ -529,6 +950,111 @@ export interface components {
             /** @default null */
             destination?: string | null;
         };
+        /** @description RFC 9457, with two members that say what became of the request and what to send next. */
+        Problem: {
+            /** Format: uri-reference */
+            type: string;
+            title: string;
+            status: number;
+            detail: string;
+            /** Format: uri-reference */
+            instance: string;
+            /**
+             * @description what became of the request; `rejected` is remembered under the key
+             * @enum {unknown}
+             */
+            outcome: "not_applied" | "rejected" | "unknown";
+            /**
+             * @description what to send next: the same; the same with the version read anew; a new key; nothing
+             * @enum {unknown}
+             */
+            retry: "same_key" | "reread" | "new_key" | "never";
+        };
+        /** @description The API key sends more than it may. Nothing was started; wait as long as Retry-After says. */
+        RateLimitedProblem: {
+            /** @constant */
+            type?: "/problems/rate-limited";
+            /** @constant */
+            status?: 429;
+        } & components["schemas"]["Problem"];
+        /**
+         * ReleaseBody
+         * @description Nothing more is needed.
+         */
+        ReleaseBody: Record<string, never>;
+        /**
+         * ReleaseCommand
+         * @description As ``POST /v1/holds/{id}/release``.
+         */
+        ReleaseCommand: {
+            /** @enum {unknown} */
+            type: "release";
+            idempotency_key: string;
+            /** Format: uuid */
+            hold_id: string;
+        };
+        /**
+         * ReversalBody
+         * @description A reversal may have metadata of its own.
+         */
+        ReversalBody: {
+            /**
+             * @description at most 4 KiB of UTF-8 in all
+             * @default {}
+             */
+            metadata?: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * ReversalCommand
+         * @description As ``POST /v1/transactions/{id}/reversal``.
+         */
+        ReversalCommand: {
+            /** @enum {unknown} */
+            type: "reversal";
+            /**
+             * @description at most 4 KiB of UTF-8 in all
+             * @default {}
+             */
+            metadata?: {
+                [key: string]: string;
+            };
+            idempotency_key: string;
+            /** Format: uuid */
+            transaction_id: string;
+        };
+        /**
+         * Transaction
+         * @description A receipt: what one command did. It never changes.
+         */
+        Transaction: {
+            /** Format: uuid */
+            id: string;
+            kind: components["schemas"]["Kind"];
+            idempotency_key: string;
+            postings: components["schemas"]["Posting"][];
+            entries: components["schemas"]["Entry"][];
+            hold: components["schemas"]["Hold"] | null;
+            reverses: string | null;
+            metadata: {
+                [key: string]: string;
+            };
+            /**
+             * Format: date-time
+             * @description RFC 3339, UTC, microseconds
+             */
+            created_at: string;
+        };
+        /** @description Nothing was judged and nothing is remembered under the key. */
+        TransactionNotFoundProblem: {
+            /** @constant */
+            type?: "/problems/transaction-not-found";
+            /** @constant */
+            status?: 404;
+            /** Format: uuid */
+            transaction_id?: string;
+        } & components["schemas"]["Problem"];
         /**
          * TransactionPage
          * @description A page of transactions, newest first.
@@ -537,14 +1063,31 @@ export interface components {
             items: components["schemas"]["Transaction"][];
             next_cursor: string | null;
         };
-        /**
-         * WalletPage
-         * @description A page of wallets.
-         */
-        WalletPage: {
-            items: components["schemas"]["Wallet"][];
-            next_cursor: string | null;
-        };
+        /** @description There is no API key with the request, or it is unknown or revoked. */
+        UnauthenticatedProblem: {
+            /** @constant */
+            type?: "/problems/unauthenticated";
+            /** @constant */
+            status?: 401;
+        } & components["schemas"]["Problem"];
+        /** @description The body must be application/json in UTF-8, without a Content-Encoding. */
+        UnsupportedMediaTypeProblem: {
+            /** @constant */
+            type?: "/problems/unsupported-media-type";
+            /** @constant */
+            status?: 415;
+        } & components["schemas"]["Problem"];
+        /** @description Somebody else wrote to the wallet since it was read. Nothing was done or remembered: read the wallet, and if the write still makes sense send it with the same key and the new version. */
+        VersionConflictProblem: {
+            /** @constant */
+            type?: "/problems/version-conflict";
+            /** @constant */
+            status?: 409;
+            /** Format: uuid */
+            wallet_id?: string;
+            expected_version?: number;
+            current_version?: number;
+        } & components["schemas"]["Problem"];
         /**
          * Wallet
          * @description A wallet as it is. ``available`` = balance − held − floor. Its version is the number of its entries.
@@ -578,110 +1121,111 @@ export interface components {
              */
             updated_at: string;
         };
+        /** @description Nothing moves in a closed wallet, and it cannot be opened again. */
+        WalletClosedProblem: {
+            /** @constant */
+            type?: "/problems/wallet-closed";
+            /** @constant */
+            status?: 422;
+            /** Format: uuid */
+            wallet_id?: string;
+            wallet_status?: string;
+        } & components["schemas"]["Problem"];
+        /**
+         * WalletEntry
+         * @description An entry of a wallet, with what its transaction says of it.
+         */
+        WalletEntry: {
+            /** Format: uuid */
+            wallet_id: string;
+            version: number;
+            /** @description in minor units */
+            change: number;
+            /** @description in minor units */
+            held_change: number;
+            /** @description in minor units */
+            balance_after: number;
+            /** @description in minor units */
+            held_after: number;
+            hash: string;
+            /** Format: uuid */
+            transaction_id: string;
+            kind: components["schemas"]["Kind"];
+            /**
+             * Format: date-time
+             * @description RFC 3339, UTC, microseconds
+             */
+            created_at: string;
+        };
+        /** @description A wallet was to be opened under an id that is taken. Nothing was done. */
+        WalletExistsProblem: {
+            /** @constant */
+            type?: "/problems/wallet-exists";
+            /** @constant */
+            status?: 409;
+            /** Format: uuid */
+            wallet_id?: string;
+        } & components["schemas"]["Problem"];
+        /** @description Nothing may leave a frozen wallet or be held in it. Credits may arrive, and holds may be released. */
+        WalletFrozenProblem: {
+            /** @constant */
+            type?: "/problems/wallet-frozen";
+            /** @constant */
+            status?: 422;
+            /** Format: uuid */
+            wallet_id?: string;
+            wallet_status?: string;
+        } & components["schemas"]["Problem"];
+        /** @description Only a wallet with a balance of 0 and nothing held can be closed. */
+        WalletNotEmptyProblem: {
+            /** @constant */
+            type?: "/problems/wallet-not-empty";
+            /** @constant */
+            status?: 422;
+            /** Format: uuid */
+            wallet_id?: string;
+            balance?: number;
+            held?: number;
+        } & components["schemas"]["Problem"];
+        /** @description Nothing was judged and nothing is remembered: once the wallet exists, the same key may be used. */
+        WalletNotFoundProblem: {
+            /** @constant */
+            type?: "/problems/wallet-not-found";
+            /** @constant */
+            status?: 404;
+            /** Format: uuid */
+            wallet_id?: string;
+        } & components["schemas"]["Problem"];
+        /**
+         * WalletPage
+         * @description A page of wallets.
+         */
+        WalletPage: {
+            items: components["schemas"]["Wallet"][];
+            next_cursor: string | null;
+        };
         /**
          * WalletStatus
          * @description ``frozen``: nothing leaves and nothing new is held. ``closed``: nothing moves, for good.
          * @enum {unknown}
          */
         WalletStatus: "active" | "closed" | "frozen";
-        /**
-         * PastWalletState
-         * @description A wallet as one of its entries left it; ``at`` is that entry's time.
-         */
-        PastWalletState: {
-            /** Format: uuid */
-            id: string;
-            currency: string;
-            /** @description in minor units */
-            balance: number;
-            /** @description in minor units */
-            held: number;
-            version: number;
-            /**
-             * Format: date-time
-             * @description RFC 3339, UTC, microseconds
-             */
-            at: string;
-        };
-        /**
-         * Health
-         * @description How the service is, and what it lacks.
-         */
-        Health: {
-            /** @enum {unknown} */
-            status: "ok" | "unavailable";
-            /** @default [] */
-            missing?: "database"[];
-        };
-        /**
-         * CaptureBody
-         * @description How much of a hold to take: all that remains, unless ``amount`` says otherwise.
-         */
-        CaptureBody: {
-            /** @default null */
-            amount?: number | null;
-            /**
-             * @description release what then remains
-             * @default true
-             */
-            final?: boolean;
-        };
-        /**
-         * Decided
-         * @description What was decided under an idempotency key.
-         */
-        Decided: {
-            key: string;
-            /** @enum {unknown} */
-            outcome: "applied" | "fenced" | "rejected";
-            transaction?: components["schemas"]["Transaction"];
-            problem?: components["schemas"]["Problem"];
-        };
-        /**
-         * ReversalBody
-         * @description A reversal may have metadata of its own.
-         */
-        ReversalBody: {
-            /**
-             * @description at most 4 KiB of UTF-8 in all
-             * @default {}
-             */
-            metadata?: {
-                [key: string]: string;
-            };
-        };
-        /**
-         * ChangeWalletBody
-         * @description What to change; at least one of ``status``, ``floor``, ``ceiling`` (null takes it away) and ``metadata``.
-         */
-        ChangeWalletBody: {
-            status?: components["schemas"]["WalletStatus"];
-            /** @description in minor units; below 0 it allows an overdraft */
-            floor?: number;
-            ceiling?: number | null;
-            /** @description at most 4 KiB of UTF-8 in all */
-            metadata?: {
-                [key: string]: string;
-            };
-            /** @default null */
-            expected_version?: number | null;
-        };
-        Problem: {
-            type: string;
-            title: string;
-            detail: string;
-            instance: string;
-            status: number;
-            /** @enum {unknown} */
-            outcome: "not_applied" | "rejected" | "unknown";
-            /** @enum {unknown} */
-            retry: "same_key" | "reread" | "new_key" | "never";
-        };
     };
     responses: never;
     parameters: never;
     requestBodies: never;
-    headers: never;
+    headers: {
+        /** @description whether this is the answer to an earlier request with the same key */
+        "Idempotent-Replayed": "true" | "false";
+        /** @description the one sent, or one that was made */
+        "X-Request-Id": string;
+        /** @description the wallet's version */
+        ETag: string;
+        /** @description where the new wallet is */
+        Location: string;
+        /** @description in seconds */
+        "Retry-After": number;
+    };
     pathItems: never;
 }
 export type $defs = Record<string, never>;
@@ -689,9 +1233,13 @@ export interface operations {
     listWallets: {
         parameters: {
             query?: {
+                /** @description items on a page */
                 limit?: number;
+                /** @description next_cursor of the page before, of the same list with the same filters */
                 cursor?: string;
+                /** @description only those in this currency */
                 currency?: string;
+                /** @description only those with this status */
                 status?: "active" | "frozen" | "closed";
             };
             header?: never;
@@ -700,20 +1248,65 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["WalletPage"];
                 };
             };
-            default: {
+            /** @description `malformed-request` */
+            400: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["MalformedRequestProblem"];
+                };
+            };
+            /** @description `unauthenticated` */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnauthenticatedProblem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description `internal-error` */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["InternalErrorProblem"];
+                };
+            };
+            /** @description `overloaded`; `database-unavailable` */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OverloadedProblem"] | components["schemas"]["DatabaseUnavailableProblem"];
                 };
             };
         };
@@ -722,6 +1315,7 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
+                /** @description chosen by the client; bare, or as a quoted string */
                 "Idempotency-Key": string;
             };
             path?: never;
@@ -733,20 +1327,128 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Success */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    Location: components["headers"]["Location"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Wallet"];
                 };
             };
-            default: {
+            /** @description `malformed-request`; `idempotency-key-missing`; `idempotency-key-invalid` */
+            400: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["MalformedRequestProblem"] | components["schemas"]["IdempotencyKeyMissingProblem"] | components["schemas"]["IdempotencyKeyInvalidProblem"];
+                };
+            };
+            /** @description `unauthenticated` */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnauthenticatedProblem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description `contention`; `wallet-exists` */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ContentionProblem"] | components["schemas"]["WalletExistsProblem"];
+                };
+            };
+            /** @description `payload-too-large` */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["PayloadTooLargeProblem"];
+                };
+            };
+            /** @description `unsupported-media-type` */
+            415: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnsupportedMediaTypeProblem"];
+                };
+            };
+            /** @description `idempotency-key-reused`; `idempotency-key-fenced` */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["IdempotencyKeyReusedProblem"] | components["schemas"]["IdempotencyKeyFencedProblem"];
+                };
+            };
+            /** @description `internal-error` */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["InternalErrorProblem"];
+                };
+            };
+            /** @description `overloaded`; `database-unavailable` */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OverloadedProblem"] | components["schemas"]["DatabaseUnavailableProblem"];
+                };
+            };
+            /** @description `outcome-unknown` */
+            504: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OutcomeUnknownProblem"];
                 };
             };
         };
@@ -754,7 +1456,9 @@ export interface operations {
     getWallet: {
         parameters: {
             query?: {
+                /** @description as of this version */
                 version?: number;
+                /** @description as of this time */
                 at?: string;
             };
             header?: never;
@@ -765,20 +1469,83 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    ETag: components["headers"]["ETag"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Wallet"] | components["schemas"]["PastWalletState"];
                 };
             };
-            default: {
+            /** @description The wallet still has a version that If-None-Match names */
+            304: {
                 headers: {
                     [name: string]: unknown;
                 };
+                content?: never;
+            };
+            /** @description `malformed-request` */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["MalformedRequestProblem"];
+                };
+            };
+            /** @description `unauthenticated` */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnauthenticatedProblem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description `wallet-not-found`; `not-found` */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["WalletNotFoundProblem"] | components["schemas"]["NotFoundProblem"];
+                };
+            };
+            /** @description `internal-error` */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["InternalErrorProblem"];
+                };
+            };
+            /** @description `overloaded`; `database-unavailable` */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OverloadedProblem"] | components["schemas"]["DatabaseUnavailableProblem"];
                 };
             };
         };
@@ -787,6 +1554,7 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
+                /** @description chosen by the client; bare, or as a quoted string */
                 "Idempotency-Key": string;
             };
             path: {
@@ -800,20 +1568,138 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Success */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Transaction"];
                 };
             };
-            default: {
+            /** @description `malformed-request`; `idempotency-key-missing`; `idempotency-key-invalid` */
+            400: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["MalformedRequestProblem"] | components["schemas"]["IdempotencyKeyMissingProblem"] | components["schemas"]["IdempotencyKeyInvalidProblem"];
+                };
+            };
+            /** @description `unauthenticated` */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnauthenticatedProblem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description `wallet-not-found` */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["WalletNotFoundProblem"];
+                };
+            };
+            /** @description `contention`; `version-conflict` */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ContentionProblem"] | components["schemas"]["VersionConflictProblem"];
+                };
+            };
+            /** @description `payload-too-large` */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["PayloadTooLargeProblem"];
+                };
+            };
+            /** @description `unsupported-media-type` */
+            415: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnsupportedMediaTypeProblem"];
+                };
+            };
+            /** @description `idempotency-key-reused`; `idempotency-key-fenced`; `wallet-closed`; `wallet-not-empty`; `insufficient-funds`; `ceiling-exceeded` */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["IdempotencyKeyReusedProblem"] | components["schemas"]["IdempotencyKeyFencedProblem"] | components["schemas"]["WalletClosedProblem"] | components["schemas"]["WalletNotEmptyProblem"] | components["schemas"]["InsufficientFundsProblem"] | components["schemas"]["CeilingExceededProblem"];
+                };
+            };
+            /** @description `internal-error` */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["InternalErrorProblem"];
+                };
+            };
+            /** @description `overloaded`; `database-unavailable` */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OverloadedProblem"] | components["schemas"]["DatabaseUnavailableProblem"];
+                };
+            };
+            /** @description `outcome-unknown` */
+            504: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OutcomeUnknownProblem"];
                 };
             };
         };
@@ -822,6 +1708,7 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
+                /** @description chosen by the client; bare, or as a quoted string */
                 "Idempotency-Key": string;
             };
             path: {
@@ -835,20 +1722,138 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Success */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Transaction"];
                 };
             };
-            default: {
+            /** @description `malformed-request`; `idempotency-key-missing`; `idempotency-key-invalid` */
+            400: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["MalformedRequestProblem"] | components["schemas"]["IdempotencyKeyMissingProblem"] | components["schemas"]["IdempotencyKeyInvalidProblem"];
+                };
+            };
+            /** @description `unauthenticated` */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnauthenticatedProblem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description `wallet-not-found` */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["WalletNotFoundProblem"];
+                };
+            };
+            /** @description `contention`; `version-conflict` */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ContentionProblem"] | components["schemas"]["VersionConflictProblem"];
+                };
+            };
+            /** @description `payload-too-large` */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["PayloadTooLargeProblem"];
+                };
+            };
+            /** @description `unsupported-media-type` */
+            415: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnsupportedMediaTypeProblem"];
+                };
+            };
+            /** @description `idempotency-key-reused`; `idempotency-key-fenced`; `wallet-closed`; `ceiling-exceeded`; `amount-out-of-range` */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["IdempotencyKeyReusedProblem"] | components["schemas"]["IdempotencyKeyFencedProblem"] | components["schemas"]["WalletClosedProblem"] | components["schemas"]["CeilingExceededProblem"] | components["schemas"]["AmountOutOfRangeProblem"];
+                };
+            };
+            /** @description `internal-error` */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["InternalErrorProblem"];
+                };
+            };
+            /** @description `overloaded`; `database-unavailable` */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OverloadedProblem"] | components["schemas"]["DatabaseUnavailableProblem"];
+                };
+            };
+            /** @description `outcome-unknown` */
+            504: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OutcomeUnknownProblem"];
                 };
             };
         };
@@ -857,6 +1862,7 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
+                /** @description chosen by the client; bare, or as a quoted string */
                 "Idempotency-Key": string;
             };
             path: {
@@ -870,20 +1876,138 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Success */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Transaction"];
                 };
             };
-            default: {
+            /** @description `malformed-request`; `idempotency-key-missing`; `idempotency-key-invalid` */
+            400: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["MalformedRequestProblem"] | components["schemas"]["IdempotencyKeyMissingProblem"] | components["schemas"]["IdempotencyKeyInvalidProblem"];
+                };
+            };
+            /** @description `unauthenticated` */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnauthenticatedProblem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description `wallet-not-found` */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["WalletNotFoundProblem"];
+                };
+            };
+            /** @description `contention`; `version-conflict` */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ContentionProblem"] | components["schemas"]["VersionConflictProblem"];
+                };
+            };
+            /** @description `payload-too-large` */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["PayloadTooLargeProblem"];
+                };
+            };
+            /** @description `unsupported-media-type` */
+            415: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnsupportedMediaTypeProblem"];
+                };
+            };
+            /** @description `idempotency-key-reused`; `idempotency-key-fenced`; `wallet-closed`; `wallet-frozen`; `insufficient-funds` */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["IdempotencyKeyReusedProblem"] | components["schemas"]["IdempotencyKeyFencedProblem"] | components["schemas"]["WalletClosedProblem"] | components["schemas"]["WalletFrozenProblem"] | components["schemas"]["InsufficientFundsProblem"];
+                };
+            };
+            /** @description `internal-error` */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["InternalErrorProblem"];
+                };
+            };
+            /** @description `overloaded`; `database-unavailable` */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OverloadedProblem"] | components["schemas"]["DatabaseUnavailableProblem"];
+                };
+            };
+            /** @description `outcome-unknown` */
+            504: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OutcomeUnknownProblem"];
                 };
             };
         };
@@ -891,7 +2015,9 @@ export interface operations {
     listEntries: {
         parameters: {
             query?: {
+                /** @description items on a page */
                 limit?: number;
+                /** @description next_cursor of the page before, of the same list with the same filters */
                 cursor?: string;
             };
             header?: never;
@@ -902,20 +2028,75 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["EntryPage"];
                 };
             };
-            default: {
+            /** @description `malformed-request` */
+            400: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["MalformedRequestProblem"];
+                };
+            };
+            /** @description `unauthenticated` */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnauthenticatedProblem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description `wallet-not-found` */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["WalletNotFoundProblem"];
+                };
+            };
+            /** @description `internal-error` */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["InternalErrorProblem"];
+                };
+            };
+            /** @description `overloaded`; `database-unavailable` */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OverloadedProblem"] | components["schemas"]["DatabaseUnavailableProblem"];
                 };
             };
         };
@@ -923,7 +2104,9 @@ export interface operations {
     listHolds: {
         parameters: {
             query?: {
+                /** @description items on a page */
                 limit?: number;
+                /** @description next_cursor of the page before, of the same list with the same filters */
                 cursor?: string;
             };
             header?: never;
@@ -934,20 +2117,75 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["HoldPage"];
                 };
             };
-            default: {
+            /** @description `malformed-request` */
+            400: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["MalformedRequestProblem"];
+                };
+            };
+            /** @description `unauthenticated` */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnauthenticatedProblem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description `wallet-not-found` */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["WalletNotFoundProblem"];
+                };
+            };
+            /** @description `internal-error` */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["InternalErrorProblem"];
+                };
+            };
+            /** @description `overloaded`; `database-unavailable` */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OverloadedProblem"] | components["schemas"]["DatabaseUnavailableProblem"];
                 };
             };
         };
@@ -956,6 +2194,7 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
+                /** @description chosen by the client; bare, or as a quoted string */
                 "Idempotency-Key": string;
             };
             path: {
@@ -969,20 +2208,138 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Success */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Transaction"];
                 };
             };
-            default: {
+            /** @description `malformed-request`; `idempotency-key-missing`; `idempotency-key-invalid` */
+            400: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["MalformedRequestProblem"] | components["schemas"]["IdempotencyKeyMissingProblem"] | components["schemas"]["IdempotencyKeyInvalidProblem"];
+                };
+            };
+            /** @description `unauthenticated` */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnauthenticatedProblem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description `wallet-not-found` */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["WalletNotFoundProblem"];
+                };
+            };
+            /** @description `contention`; `version-conflict` */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ContentionProblem"] | components["schemas"]["VersionConflictProblem"];
+                };
+            };
+            /** @description `payload-too-large` */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["PayloadTooLargeProblem"];
+                };
+            };
+            /** @description `unsupported-media-type` */
+            415: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnsupportedMediaTypeProblem"];
+                };
+            };
+            /** @description `idempotency-key-reused`; `idempotency-key-fenced`; `wallet-closed`; `wallet-frozen`; `currency-mismatch`; `insufficient-funds`; `amount-out-of-range` */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["IdempotencyKeyReusedProblem"] | components["schemas"]["IdempotencyKeyFencedProblem"] | components["schemas"]["WalletClosedProblem"] | components["schemas"]["WalletFrozenProblem"] | components["schemas"]["CurrencyMismatchProblem"] | components["schemas"]["InsufficientFundsProblem"] | components["schemas"]["AmountOutOfRangeProblem"];
+                };
+            };
+            /** @description `internal-error` */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["InternalErrorProblem"];
+                };
+            };
+            /** @description `overloaded`; `database-unavailable` */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OverloadedProblem"] | components["schemas"]["DatabaseUnavailableProblem"];
+                };
+            };
+            /** @description `outcome-unknown` */
+            504: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OutcomeUnknownProblem"];
                 };
             };
         };
@@ -998,20 +2355,75 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Hold"];
                 };
             };
-            default: {
+            /** @description `malformed-request` */
+            400: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["MalformedRequestProblem"];
+                };
+            };
+            /** @description `unauthenticated` */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnauthenticatedProblem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description `hold-not-found` */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["HoldNotFoundProblem"];
+                };
+            };
+            /** @description `internal-error` */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["InternalErrorProblem"];
+                };
+            };
+            /** @description `overloaded`; `database-unavailable` */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OverloadedProblem"] | components["schemas"]["DatabaseUnavailableProblem"];
                 };
             };
         };
@@ -1020,6 +2432,7 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
+                /** @description chosen by the client; bare, or as a quoted string */
                 "Idempotency-Key": string;
             };
             path: {
@@ -1033,20 +2446,138 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Success */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Transaction"];
                 };
             };
-            default: {
+            /** @description `malformed-request`; `idempotency-key-missing`; `idempotency-key-invalid` */
+            400: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["MalformedRequestProblem"] | components["schemas"]["IdempotencyKeyMissingProblem"] | components["schemas"]["IdempotencyKeyInvalidProblem"];
+                };
+            };
+            /** @description `unauthenticated` */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnauthenticatedProblem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description `hold-not-found` */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["HoldNotFoundProblem"];
+                };
+            };
+            /** @description `contention` */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ContentionProblem"];
+                };
+            };
+            /** @description `payload-too-large` */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["PayloadTooLargeProblem"];
+                };
+            };
+            /** @description `unsupported-media-type` */
+            415: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnsupportedMediaTypeProblem"];
+                };
+            };
+            /** @description `idempotency-key-reused`; `idempotency-key-fenced`; `wallet-closed`; `wallet-frozen`; `hold-not-active`; `capture-exceeds-hold`; `ceiling-exceeded`; `amount-out-of-range` */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["IdempotencyKeyReusedProblem"] | components["schemas"]["IdempotencyKeyFencedProblem"] | components["schemas"]["WalletClosedProblem"] | components["schemas"]["WalletFrozenProblem"] | components["schemas"]["HoldNotActiveProblem"] | components["schemas"]["CaptureExceedsHoldProblem"] | components["schemas"]["CeilingExceededProblem"] | components["schemas"]["AmountOutOfRangeProblem"];
+                };
+            };
+            /** @description `internal-error` */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["InternalErrorProblem"];
+                };
+            };
+            /** @description `overloaded`; `database-unavailable` */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OverloadedProblem"] | components["schemas"]["DatabaseUnavailableProblem"];
+                };
+            };
+            /** @description `outcome-unknown` */
+            504: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OutcomeUnknownProblem"];
                 };
             };
         };
@@ -1055,6 +2586,7 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
+                /** @description chosen by the client; bare, or as a quoted string */
                 "Idempotency-Key": string;
             };
             path: {
@@ -1068,20 +2600,138 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Success */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Transaction"];
                 };
             };
-            default: {
+            /** @description `malformed-request`; `idempotency-key-missing`; `idempotency-key-invalid` */
+            400: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["MalformedRequestProblem"] | components["schemas"]["IdempotencyKeyMissingProblem"] | components["schemas"]["IdempotencyKeyInvalidProblem"];
+                };
+            };
+            /** @description `unauthenticated` */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnauthenticatedProblem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description `hold-not-found` */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["HoldNotFoundProblem"];
+                };
+            };
+            /** @description `contention` */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ContentionProblem"];
+                };
+            };
+            /** @description `payload-too-large` */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["PayloadTooLargeProblem"];
+                };
+            };
+            /** @description `unsupported-media-type` */
+            415: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnsupportedMediaTypeProblem"];
+                };
+            };
+            /** @description `idempotency-key-reused`; `idempotency-key-fenced`; `wallet-closed`; `hold-not-active` */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["IdempotencyKeyReusedProblem"] | components["schemas"]["IdempotencyKeyFencedProblem"] | components["schemas"]["WalletClosedProblem"] | components["schemas"]["HoldNotActiveProblem"];
+                };
+            };
+            /** @description `internal-error` */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["InternalErrorProblem"];
+                };
+            };
+            /** @description `overloaded`; `database-unavailable` */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OverloadedProblem"] | components["schemas"]["DatabaseUnavailableProblem"];
+                };
+            };
+            /** @description `outcome-unknown` */
+            504: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OutcomeUnknownProblem"];
                 };
             };
         };
@@ -1089,9 +2739,13 @@ export interface operations {
     listTransactions: {
         parameters: {
             query?: {
+                /** @description items on a page */
                 limit?: number;
+                /** @description next_cursor of the page before, of the same list with the same filters */
                 cursor?: string;
+                /** @description only those of this kind */
                 kind?: "open" | "post" | "hold" | "capture" | "release" | "expiry" | "reversal" | "change";
+                /** @description only those that touched this wallet */
                 wallet_id?: string;
             };
             header?: never;
@@ -1100,20 +2754,65 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["TransactionPage"];
                 };
             };
-            default: {
+            /** @description `malformed-request` */
+            400: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["MalformedRequestProblem"];
+                };
+            };
+            /** @description `unauthenticated` */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnauthenticatedProblem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description `internal-error` */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["InternalErrorProblem"];
+                };
+            };
+            /** @description `overloaded`; `database-unavailable` */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OverloadedProblem"] | components["schemas"]["DatabaseUnavailableProblem"];
                 };
             };
         };
@@ -1122,6 +2821,7 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
+                /** @description chosen by the client; bare, or as a quoted string */
                 "Idempotency-Key": string;
             };
             path?: never;
@@ -1133,20 +2833,138 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Success */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Transaction"];
                 };
             };
-            default: {
+            /** @description `malformed-request`; `idempotency-key-missing`; `idempotency-key-invalid` */
+            400: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["MalformedRequestProblem"] | components["schemas"]["IdempotencyKeyMissingProblem"] | components["schemas"]["IdempotencyKeyInvalidProblem"];
+                };
+            };
+            /** @description `unauthenticated` */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnauthenticatedProblem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description `wallet-not-found` */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["WalletNotFoundProblem"];
+                };
+            };
+            /** @description `contention`; `version-conflict` */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ContentionProblem"] | components["schemas"]["VersionConflictProblem"];
+                };
+            };
+            /** @description `payload-too-large` */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["PayloadTooLargeProblem"];
+                };
+            };
+            /** @description `unsupported-media-type` */
+            415: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnsupportedMediaTypeProblem"];
+                };
+            };
+            /** @description `idempotency-key-reused`; `idempotency-key-fenced`; `wallet-closed`; `wallet-frozen`; `currency-mismatch`; `insufficient-funds`; `ceiling-exceeded`; `amount-out-of-range` */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["IdempotencyKeyReusedProblem"] | components["schemas"]["IdempotencyKeyFencedProblem"] | components["schemas"]["WalletClosedProblem"] | components["schemas"]["WalletFrozenProblem"] | components["schemas"]["CurrencyMismatchProblem"] | components["schemas"]["InsufficientFundsProblem"] | components["schemas"]["CeilingExceededProblem"] | components["schemas"]["AmountOutOfRangeProblem"];
+                };
+            };
+            /** @description `internal-error` */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["InternalErrorProblem"];
+                };
+            };
+            /** @description `overloaded`; `database-unavailable` */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OverloadedProblem"] | components["schemas"]["DatabaseUnavailableProblem"];
+                };
+            };
+            /** @description `outcome-unknown` */
+            504: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OutcomeUnknownProblem"];
                 };
             };
         };
@@ -1162,20 +2980,75 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Transaction"];
                 };
             };
-            default: {
+            /** @description `malformed-request` */
+            400: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["MalformedRequestProblem"];
+                };
+            };
+            /** @description `unauthenticated` */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnauthenticatedProblem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description `transaction-not-found` */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["TransactionNotFoundProblem"];
+                };
+            };
+            /** @description `internal-error` */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["InternalErrorProblem"];
+                };
+            };
+            /** @description `overloaded`; `database-unavailable` */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OverloadedProblem"] | components["schemas"]["DatabaseUnavailableProblem"];
                 };
             };
         };
@@ -1184,6 +3057,7 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
+                /** @description chosen by the client; bare, or as a quoted string */
                 "Idempotency-Key": string;
             };
             path: {
@@ -1197,20 +3071,138 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Success */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Transaction"];
                 };
             };
-            default: {
+            /** @description `malformed-request`; `idempotency-key-missing`; `idempotency-key-invalid` */
+            400: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["MalformedRequestProblem"] | components["schemas"]["IdempotencyKeyMissingProblem"] | components["schemas"]["IdempotencyKeyInvalidProblem"];
+                };
+            };
+            /** @description `unauthenticated` */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnauthenticatedProblem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description `transaction-not-found` */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["TransactionNotFoundProblem"];
+                };
+            };
+            /** @description `contention` */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ContentionProblem"];
+                };
+            };
+            /** @description `payload-too-large` */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["PayloadTooLargeProblem"];
+                };
+            };
+            /** @description `unsupported-media-type` */
+            415: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnsupportedMediaTypeProblem"];
+                };
+            };
+            /** @description `idempotency-key-reused`; `idempotency-key-fenced`; `wallet-closed`; `wallet-frozen`; `already-reversed`; `not-reversible`; `insufficient-funds`; `ceiling-exceeded`; `amount-out-of-range` */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["IdempotencyKeyReusedProblem"] | components["schemas"]["IdempotencyKeyFencedProblem"] | components["schemas"]["WalletClosedProblem"] | components["schemas"]["WalletFrozenProblem"] | components["schemas"]["AlreadyReversedProblem"] | components["schemas"]["NotReversibleProblem"] | components["schemas"]["InsufficientFundsProblem"] | components["schemas"]["CeilingExceededProblem"] | components["schemas"]["AmountOutOfRangeProblem"];
+                };
+            };
+            /** @description `internal-error` */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["InternalErrorProblem"];
+                };
+            };
+            /** @description `overloaded`; `database-unavailable` */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OverloadedProblem"] | components["schemas"]["DatabaseUnavailableProblem"];
+                };
+            };
+            /** @description `outcome-unknown` */
+            504: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OutcomeUnknownProblem"];
                 };
             };
         };
@@ -1224,24 +3216,108 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": Record<string, never>;
+                "application/json": components["schemas"]["BatchBody"];
             };
         };
         responses: {
+            /** @description Success */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["BatchResults"];
                 };
             };
-            default: {
+            /** @description `malformed-request` */
+            400: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["MalformedRequestProblem"];
+                };
+            };
+            /** @description `unauthenticated` */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnauthenticatedProblem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description `payload-too-large` */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["PayloadTooLargeProblem"];
+                };
+            };
+            /** @description `unsupported-media-type` */
+            415: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnsupportedMediaTypeProblem"];
+                };
+            };
+            /** @description `internal-error` */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["InternalErrorProblem"];
+                };
+            };
+            /** @description `overloaded`; `database-unavailable` */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OverloadedProblem"] | components["schemas"]["DatabaseUnavailableProblem"];
+                };
+            };
+            /** @description `outcome-unknown` */
+            504: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OutcomeUnknownProblem"];
                 };
             };
         };
@@ -1259,20 +3335,116 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Success */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Decided"];
                 };
             };
-            default: {
+            /** @description `malformed-request` */
+            400: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["MalformedRequestProblem"];
+                };
+            };
+            /** @description `unauthenticated` */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnauthenticatedProblem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description `contention` */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ContentionProblem"];
+                };
+            };
+            /** @description `payload-too-large` */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["PayloadTooLargeProblem"];
+                };
+            };
+            /** @description `unsupported-media-type` */
+            415: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnsupportedMediaTypeProblem"];
+                };
+            };
+            /** @description `internal-error` */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["InternalErrorProblem"];
+                };
+            };
+            /** @description `overloaded`; `database-unavailable` */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OverloadedProblem"] | components["schemas"]["DatabaseUnavailableProblem"];
+                };
+            };
+            /** @description `outcome-unknown` */
+            504: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OutcomeUnknownProblem"];
                 };
             };
         };
@@ -1280,6 +3452,7 @@ export interface operations {
     getDecision: {
         parameters: {
             query: {
+                /** @description the idempotency key */
                 key: string;
             };
             header?: never;
@@ -1288,20 +3461,75 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Decided"];
                 };
             };
-            default: {
+            /** @description `malformed-request` */
+            400: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["MalformedRequestProblem"];
+                };
+            };
+            /** @description `unauthenticated` */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnauthenticatedProblem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description `not-found` */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["NotFoundProblem"];
+                };
+            };
+            /** @description `internal-error` */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["InternalErrorProblem"];
+                };
+            };
+            /** @description `overloaded`; `database-unavailable` */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OverloadedProblem"] | components["schemas"]["DatabaseUnavailableProblem"];
                 };
             };
         };
@@ -1315,20 +3543,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Health"];
-                };
-            };
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -1342,20 +3564,24 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Success */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Health"];
                 };
             };
-            default: {
+            /** @description Not now */
+            503: {
                 headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/json": components["schemas"]["Health"];
                 };
             };
         };

@@ -1,4 +1,5 @@
 import { useSyncExternalStore } from "react";
+import { newId } from "./id";
 
 /**
  * The API key of this tab. It lives in the tab's session storage and travels only in a header. It may come in as
@@ -66,17 +67,6 @@ export async function accountOf(key: string): Promise<string> {
 }
 
 const pageAccount = newId();
-
-/** A random UUID, also where the page is no secure context and `crypto.randomUUID` is missing. */
-export function newId(): string {
-  if (isSecureContext) {
-    return crypto.randomUUID();
-  }
-  const bytes = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
-    byte.toString(16).padStart(2, "0"),
-  );
-  return bytes.join("").replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
-}
 
 function subscribe(listener: () => void): () => void {
   listeners.add(listener);

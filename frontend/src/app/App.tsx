@@ -16,7 +16,7 @@ export function App() {
   }
   return (
     <Router hook={useHashLocation}>
-      <WriterProvider apiKey={apiKey}>
+      <WriterProvider key={apiKey} apiKey={apiKey}>
         <Frame>
           <Switch>
             <Route path="/">

@@ -2,6 +2,7 @@ import { createTheme, Drawer, Modal, Tooltip } from "@mantine/core";
 
 /** The look is in theme.css, as style sheets are what the content security policy takes; here is what components do. */
 export const theme = createTheme({
+  primaryColor: "teal",
   respectReducedMotion: true,
   components: {
     // Locking the scroll needs an inline style sheet.

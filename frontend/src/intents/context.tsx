@@ -24,6 +24,8 @@ export function WriterProvider({ apiKey, children }: { apiKey: string; children:
     return () => {
       gone = true;
       made?.stop();
+      // What one key may see is none of the next one's business.
+      queries.getQueryCache().clear();
     };
   }, [apiKey, queries]);
   return writer && <WriterContext value={writer}>{children}</WriterContext>;

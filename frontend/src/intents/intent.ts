@@ -1,4 +1,4 @@
-import { newId } from "../api/session";
+import { newId } from "../api/id";
 import type { Wallet } from "../api/shapes";
 
 /** What kind of write it is, for words and icons. */

@@ -54,13 +54,16 @@ function inWords(entries: readonly WalletEntry[], currency: string): string {
   return `Balance over ${entries.length} entries: from ${from} to ${to}, at least ${low}, at most ${high}`;
 }
 
-/** Times in seconds, oldest first, and balances in minor units; the last goes on until now. */
+/** Times in seconds, oldest first, and balances in minor units. */
 function steps(entries: readonly WalletEntry[]): uPlot.AlignedData {
   const oldest = entries.toReversed();
   const times = oldest.map((entry) => Date.parse(entry.created_at) / 1000);
   const balances = oldest.map((entry) => entry.balance_after);
+  // The last balance holds until now, of which as much is shown as leaves room for what happened.
+  const [first = 0, last = 0] = [times[0], times.at(-1)];
+  const end = Math.min(Date.now() / 1000, last + Math.max(60, (last - first) * 0.1));
   return [
-    [...times, Math.max(Date.now() / 1000, times.at(-1) ?? 0)],
+    [...times, Math.max(end, last)],
     [...balances, balances.at(-1) ?? 0],
   ];
 }

@@ -53,30 +53,36 @@ function Row({ entry, wallet }: { entry: WalletEntry; wallet: Wallet }) {
           component={Link}
           href={`/wallets/${wallet.id}/transactions/${entry.transaction_id}`}
           fw={550}
+          size="sm"
           className={table.cover}
         >
           {kindLabel(entry.kind, entry.change)}
         </Anchor>
       </Table.Td>
-      <Table.Td ta="right" data-label="Change">
+      <Table.Td
+        ta="right"
+        data-label="Change"
+        data-place="top-end"
+        data-none={entry.change === 0 || undefined}
+      >
         {entry.change === 0 ? <None /> : <Money minor={entry.change} currency={currency} signed fw={600} />}
       </Table.Td>
-      <Table.Td ta="right" data-label="Held">
+      <Table.Td ta="right" data-label="Held" data-none={entry.held_change === 0 || undefined}>
         {entry.held_change === 0 ? (
           <None />
         ) : (
           <Money minor={entry.held_change} currency={currency} signed c="dimmed" />
         )}
       </Table.Td>
-      <Table.Td ta="right" data-label="Balance after">
+      <Table.Td ta="right" data-label="Balance after" data-place="bottom-end">
         <Money minor={entry.balance_after} currency={currency} />
       </Table.Td>
-      <Table.Td data-label="When">
+      <Table.Td data-label="When" data-place="bottom">
         <Text span size="sm" c="dimmed">
           <When at={entry.created_at} />
         </Text>
       </Table.Td>
-      <Table.Td ta="right" data-label="Version">
+      <Table.Td ta="right" data-label="Version" data-none>
         <Text span size="sm" c="dimmed">
           {entry.version}
         </Text>

@@ -20,8 +20,8 @@ export function Preview({ wallet, change }: { wallet: Wallet; change: Change | n
           <div key={name} className={classes.pair}>
             <dt>{name}</dt>
             <dd data-testid={`preview-${name.toLowerCase()}`}>
-              <Money minor={from} currency={wallet.currency} c={to === undefined ? undefined : "dimmed"} />
-              {to !== undefined && (
+              <Money minor={from} currency={wallet.currency} c={isSame(from, to) ? undefined : "dimmed"} />
+              {!isSame(from, to) && to !== undefined && (
                 <>
                   {" → "}
                   <Money minor={to} currency={wallet.currency} fw={700} />
@@ -32,4 +32,8 @@ export function Preview({ wallet, change }: { wallet: Wallet; change: Change | n
         ))}
     </dl>
   );
+}
+
+function isSame(from: bigint, to: bigint | undefined): boolean {
+  return to === undefined || from === to;
 }

@@ -55,13 +55,13 @@ function Row({ wallet }: { wallet: Wallet }) {
       <Table.Td ta="right" data-label="Balance">
         <Money minor={balance} currency={wallet.currency} fw={600} />
       </Table.Td>
-      <Table.Td ta="right" data-label="Held">
+      <Table.Td ta="right" data-label="Held" data-none={held === 0n || undefined}>
         <Money minor={held} currency={wallet.currency} c={held === 0n ? "dimmed" : undefined} />
       </Table.Td>
       <Table.Td ta="right" data-label="Available">
         <Money minor={available} currency={wallet.currency} />
       </Table.Td>
-      <Table.Td data-label="Last changed">
+      <Table.Td data-label="Last changed" data-none>
         <Text span size="sm" c="dimmed">
           <When at={wallet.updated_at} />
         </Text>
