@@ -107,7 +107,7 @@ def test_hosts_and_ports_that_do_not_pair_up_are_refused() -> None:
         ("idle_in_transaction_session_timeout", "891ms"),
         ("transaction_isolation", "read committed"),
         ("enable_seqscan", "off"),
-        ("enable_hashjoin", "off"),
+        ("enable_nestloop", "off"),
         ("enable_mergejoin", "off"),
     ],
 )
