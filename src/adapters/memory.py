@@ -69,7 +69,7 @@ class MemoryStore:
     async def view(self, tenant: UUID) -> AsyncIterator[MemoryView]:
         """A consistent view; see ``verify.AuditSource``."""
         data = self._tenant(tenant)
-        yield MemoryView(data.wallets, data.holds, data.transactions, data.entries)
+        yield MemoryView(data.wallets, data.holds, data.transactions, data.entries, self._clock())
 
     # ------------------------------------------------------------------ Reader
 

@@ -1,8 +1,9 @@
-"""Proving a wallet or a whole tenant, over one consistent view of it. The checks themselves are in ``audit``."""
+"""Proving a wallet or a whole tenant, over one consistent view of it. The checks of a wallet are in ``audit``."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
+from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 from typing import Protocol
@@ -10,32 +11,38 @@ from uuid import UUID
 
 import attrs
 
-from wallet_core.audit import (
-    WALLET_CHECKS,
-    AuditEntry,
-    AuditWallet,
-    ChainAudit,
-    ChainHead,
-    Check,
-    Findings,
-    Flows,
-)
+from wallet_core.audit import AuditEntry, AuditWallet, ChainAudit, ChainHead, Flows
+from wallet_core.findings import FINDINGS_MAX, WALLET_CHECKS, Check, CheckResult, Findings
 
 WALLETS_PER_PAGE = 1000
 
 
 @attrs.frozen
 class AuditTotals:
-    """How much the tenant has in all, by counting rows."""
+    """How much the tenant has in all, by counting rows; and the time of the view."""
 
     wallets: int
     entries: int
     transactions: int
     """Applied ones only."""
+    at: datetime
+
+
+@attrs.frozen
+class Unaccounted:
+    """What has lost its counterpart: entries that applied transactions name and that are not there, by transaction,
+    wallet and version (None if it names nonsense); and wallets that are not there, with the number of entries that are.
+    """
+
+    missing: Sequence[tuple[str, str | None, int | None]]
+    ownerless: Sequence[tuple[str, int]]
 
 
 class AuditView(Protocol):
-    """One tenant at one instant. Everything that is read through a view is of that same instant."""
+    """One tenant at one instant. Everything that is read through a view is of that same instant.
+
+    All methods raise ``ports.Unavailable``. Only one may be under way at a time.
+    """
 
     async def totals(self) -> AuditTotals:
         """Count the rows."""
@@ -49,8 +56,15 @@ class AuditView(Protocol):
         """One wallet."""
         ...
 
-    def entries(self, first_versions: Mapping[str, int]) -> AsyncIterator[Sequence[AuditEntry]]:
-        """The entries of these wallets from the given version on, in portions; each wallet's by version, ascending."""
+    def entries(self, first_versions: Mapping[str, int]) -> AsyncGenerator[Sequence[AuditEntry], None]:
+        """The entries of these wallets from the given version on, in portions; each wallet's by version, ascending.
+
+        To be closed before anything else is asked of the view.
+        """
+        ...
+
+    async def unaccounted(self, limit: int) -> Unaccounted:
+        """Up to ``limit`` of each. May go through everything, and is asked for only when something is amiss."""
         ...
 
 
@@ -74,15 +88,6 @@ class Checkpoint:
 
 
 @attrs.frozen
-class CheckResult:
-    """How one check came out, in words."""
-
-    check: Check
-    ok: bool
-    detail: str
-
-
-@attrs.frozen
 class WalletProof:
     """The proof of one wallet's whole history."""
 
@@ -99,11 +104,13 @@ class WalletProof:
 
 @attrs.frozen
 class TenantProof:
-    """The proof of a tenant. ``flows`` sums up everything up to now, what a checkpoint covered included."""
+    """The proof of a tenant as it was ``at`` an instant. ``flows`` sums up everything up to then, what a checkpoint
+    covered included."""
 
     wallets: int
     entries_proved: int
     flows: Flows
+    at: datetime
     results: Sequence[CheckResult]
     findings: Findings
 
@@ -117,10 +124,11 @@ async def verify_wallet(view: AuditView, wallet: AuditWallet) -> WalletProof:
     """Prove one wallet from its first entry to its row."""
     findings, flows = Findings(), Flows()
     audit = ChainAudit(wallet, findings, flows, ChainHead())
-    async for entries in view.entries({wallet.id: 1}):
-        audit.feed(entries)
+    async with aclosing(view.entries({wallet.id: 1})) as portions:
+        async for entries in portions:
+            audit.feed(entries)
     audit.finish()
-    return WalletProof(flows.entries, audit.head.hash, _results(WALLET_CHECKS, findings), findings)
+    return WalletProof(flows.entries, audit.head.hash, findings.results(WALLET_CHECKS), findings)
 
 
 async def verify_tenant(
@@ -138,7 +146,7 @@ async def verify_tenant(
     findings, flows = Findings(), Flows()
     totals = await view.totals()
     if since is not None:
-        flows = Flows(Counter(since.entered), Counter(since.left), since.transactions, since.entries)
+        flows = Flows(Counter(since.entered), Counter(since.left), since.transactions, since.entries, since.entries)
     proved_before = flows.entries
     balances: Counter[str] = Counter()
     heads = _Heads(since.heads if since is not None else iter(()), findings)
@@ -154,10 +162,11 @@ async def verify_tenant(
             proved(wallet.id, audit.head)
         after = UUID(page[-1].id)
     heads.rest()
-    _check_complete(flows, totals, findings)
+    await _check_complete(view, flows, totals, findings)
     _check_conserved(flows, balances, findings)
     checks = [check for check in Check if since is not None or check is not Check.CHECKPOINT]
-    return TenantProof(totals.wallets, flows.entries - proved_before, flows, _results(checks, findings), findings)
+    entries_proved = flows.entries - proved_before
+    return TenantProof(totals.wallets, entries_proved, flows, totals.at, findings.results(checks), findings)
 
 
 async def _prove_page(
@@ -169,23 +178,24 @@ async def _prove_page(
 ) -> None:
     # The last entry that a checkpoint saw is read again, to see that it is still what it was.
     confirmed = {id for id, start in starts.items() if start.version == 0}
-    async for entries in view.entries({id: max(1, start.version) for id, start in starts.items()}):
-        for id, group in groupby(entries, key=itemgetter(0)):
-            chain = list(group)
-            if id not in confirmed:
-                confirmed.add(id)
-                chain = chain[_confirm(chain[0], starts[id], findings) :]
-            audits[id].feed(chain)
-        progress()
+    async with aclosing(view.entries({id: max(1, start.version) for id, start in starts.items()})) as portions:
+        async for entries in portions:
+            for id, group in groupby(entries, key=itemgetter(0)):
+                chain = list(group)
+                if id not in confirmed:
+                    confirmed.add(id)
+                    chain = chain[_confirm(chain[0], starts[id], findings) :]
+                audits[id].feed(chain)
+            progress()
     for id in sorted(set(audits) - confirmed):
         findings.add(Check.CHECKPOINT, f"entries up to version {starts[id].version} are no longer there", id)
 
 
 def _confirm(entry: AuditEntry, start: ChainHead, findings: Findings) -> int:
-    """Compare the entry that a checkpoint ended with; 1 if it is that entry, so that it need not be proved again."""
-    if entry.version == start.version and entry.hash == start.hash:
-        return 1
-    findings.add(Check.CHECKPOINT, "is not the entry that the checkpoint saw here", entry.wallet_id, start.version)
+    """Compare the entry that a checkpoint ended with; 1 if it is in its place, so that it need not be proved again."""
+    seen = (start.version, start.balance, start.held, start.hash, start.time)
+    if (entry.version, entry.balance_after, entry.held_after, entry.hash, entry.created_at) != seen:
+        findings.add(Check.CHECKPOINT, "is not the entry that the checkpoint saw here", entry.wallet_id, start.version)
     return 1 if entry.version == start.version else 0
 
 
@@ -199,7 +209,7 @@ class _Heads:
 
     def of(self, wallet_id: str) -> ChainHead:
         while self._next is not None and self._next[0] < wallet_id:
-            self._gone()
+            self._gone(*self._next)
         if self._next is None or self._next[0] != wallet_id:
             return ChainHead()
         head = self._next[1]
@@ -208,23 +218,32 @@ class _Heads:
 
     def rest(self) -> None:
         while self._next is not None:
-            self._gone()
+            self._gone(*self._next)
 
-    def _gone(self) -> None:
-        if self._next is not None:
-            wallet_id, head = self._next
-            self._findings.add(Check.CHECKPOINT, f"the wallet is gone; it had version {head.version}", wallet_id)
+    def _gone(self, wallet_id: str, head: ChainHead) -> None:
+        self._findings.add(Check.CHECKPOINT, f"the wallet is gone; it had version {head.version}", wallet_id)
         self._next = next(self._heads, None)
 
 
-def _check_complete(flows: Flows, totals: AuditTotals, findings: Findings) -> None:
-    if flows.entries != totals.entries:
-        findings.add(Check.COMPLETE, f"{totals.entries} entries are there, {flows.entries} belong to a wallet's chain")
+async def _check_complete(view: AuditView, flows: Flows, totals: AuditTotals, findings: Findings) -> None:
+    before = findings.counts[Check.COMPLETE]
     if flows.transactions != totals.transactions:
         findings.add(
             Check.COMPLETE,
             f"{totals.transactions} transactions are applied, {flows.transactions} have their first entry",
         )
+    if flows.named != flows.entries:
+        findings.add(Check.COMPLETE, f"{flows.named} entries are named by transactions, {flows.entries} are there")
+    if flows.entries != totals.entries:
+        findings.add(Check.COMPLETE, f"{totals.entries} entries are there, {flows.entries} belong to a wallet's chain")
+    if findings.counts[Check.COMPLETE] == before:
+        return
+    unaccounted = await view.unaccounted(FINDINGS_MAX)
+    for transaction_id, wallet_id, version in unaccounted.missing:
+        detail = f"the entry that transaction {transaction_id} names is not there"
+        findings.add(Check.COMPLETE, detail, wallet_id, version)
+    for wallet_id, entries in unaccounted.ownerless:
+        findings.add(Check.COMPLETE, f"the wallet is not there, but {entries} entries of it are", wallet_id)
 
 
 def _check_conserved(flows: Flows, balances: Counter[str], findings: Findings) -> None:
@@ -234,14 +253,3 @@ def _check_conserved(flows: Flows, balances: Counter[str], findings: Findings) -
             findings.add(
                 Check.CONSERVED, f"{currency}: balances sum to {balances[currency]}, entered less left is {net}"
             )
-
-
-def _results(checks: Sequence[Check], findings: Findings) -> list[CheckResult]:
-    results = []
-    for check in checks:
-        count = findings.counts[check]
-        first = next((finding for finding in findings.kept if finding.check is check), None)
-        where = "" if first is None or first.version is None else f"version {first.version}: "
-        detail = "holds" if count == 0 else f"{count} found; first: {where}{first.detail if first else ''}"
-        results.append(CheckResult(check, count == 0, detail))
-    return results

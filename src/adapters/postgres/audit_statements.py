@@ -1,0 +1,212 @@
+"""The statements of a proof. See ``postgres.audit``.
+
+As everywhere, how rows are found is written into the statements: each row of a page looks up its own, so that entries
+come in the order of their wallets and versions, and begin to come at once.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Select,
+    Text,
+    Uuid,
+    and_,
+    case,
+    cast,
+    column,
+    func,
+    literal_column,
+    select,
+    true,
+)
+
+from adapters.postgres.schema import entries, holds, transactions, wallets
+from adapters.postgres.statements import TENANT, rows_of
+
+_APPLIED = literal_column("'applied'", Text())
+_FORMAT = literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'""", Text())
+# Row by row: an OFFSET keeps the planner from merging a look-up into the whole query and turning the join around.
+_ROW_BY_ROW = literal_column("0", Integer())
+
+
+def _hex(column: ColumnElement[Any]) -> ColumnElement[str]:
+    return func.encode(column, literal_column("'hex'"))
+
+
+def _time(column: ColumnElement[Any]) -> ColumnElement[str]:
+    # Sessions run with UTC as their time zone, so this text is the canonical one.
+    return func.to_char(column, _FORMAT)
+
+
+def _uuid_or_null(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The UUID that a text spells. Nonsense, which only a tampered row has, must be found and not end the proof."""
+    form = literal_column("'^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'", Text())
+    return case((text.regexp_match(form), cast(text, Uuid)))
+
+
+def _member(json: ColumnElement[Any], name: str | int) -> ColumnElement[Any]:
+    """A member of a JSON object, or an item of an array, as text; NULL if there is none."""
+    key = literal_column(f"'{name}'", Text()) if isinstance(name, str) else literal_column(str(name), Integer())
+    return json.op("->>", return_type=Text())(key)
+
+
+def _wallets_query() -> Select[Any]:
+    remaining = holds.c.amount - holds.c.captured
+    of_wallet = (
+        select(
+            func.coalesce(func.sum(remaining).filter(holds.c.status == literal_column("'active'")), 0).label(
+                "reserved"
+            ),
+            func.count().label("holds"),
+        )
+        .where(holds.c.tenant_id == TENANT, holds.c.wallet_id == wallets.c.id)
+        .correlate(wallets)
+        .lateral("h")
+    )
+    return (
+        select(
+            cast(wallets.c.id, Text).label("id"),
+            wallets.c.currency,
+            wallets.c.balance,
+            wallets.c.held,
+            wallets.c.floor,
+            wallets.c.ceiling,
+            wallets.c.status,
+            wallets.c.version,
+            _hex(wallets.c.head).label("head"),
+            cast(wallets.c.metadata, Text).label("metadata"),
+            _time(wallets.c.created_at).label("created_at"),
+            _time(wallets.c.updated_at).label("updated_at"),
+            of_wallet.c.reserved,
+            of_wallet.c.holds,
+        )
+        .select_from(wallets.join(of_wallet, true()))
+        .where(wallets.c.tenant_id == TENANT)
+    )
+
+
+WALLETS = _wallets_query()
+
+
+def _entries_query() -> Select[Any]:
+    x = rows_of({"wallet_id": Uuid(), "version": BigInteger()})
+    e = (
+        select(entries)
+        .where(entries.c.tenant_id == TENANT, entries.c.wallet_id == x.c.wallet_id, entries.c.version >= x.c.version)
+        .order_by(entries.c.version)
+        .correlate(x)
+        .lateral("e")
+    )
+    t = (
+        select(transactions)
+        .where(transactions.c.tenant_id == TENANT, transactions.c.id == e.c.transaction_id)
+        .offset(_ROW_BY_ROW)
+        .correlate(e)
+        .lateral("t")
+    )
+    h = _hold_of(t).lateral("h")
+    reverses = case((t.c.kind == literal_column("'reversal'"), _member(t.c.intent, "transaction")))
+    agrees = and_(
+        e.c.created_at == t.c.created_at,
+        t.c.outcome == _APPLIED,
+        cast(t.c.reverses, Text).is_not_distinct_from(reverses),
+    )
+    return select(
+        cast(e.c.wallet_id, Text).label("wallet_id"),
+        e.c.version,
+        e.c.change,
+        e.c.held_change,
+        e.c.balance_after,
+        e.c.held_after,
+        _hex(e.c.hash).label("hash"),
+        agrees.label("agrees"),
+        cast(t.c.id, Text).label("transaction_id"),
+        t.c.idempotency_key.label("key"),
+        t.c.kind,
+        _time(t.c.created_at).label("created_at"),
+        cast(t.c.intent, Text).label("intent"),
+        cast(t.c.result, Text).label("result"),
+        h.c.hold,
+    ).select_from(x.join(e, true()).join(t, true()).outerjoin(h, true()))
+
+
+def _hold_of(t: Any) -> Select[Any]:
+    """The hold that a transaction placed or changed, as its row is now, with the members that a result has of it."""
+    named = _uuid_or_null(_member(t.c.intent, "hold"))
+    id = case(
+        (t.c.kind == literal_column("'hold'"), t.c.id),
+        (t.c.kind.in_([literal_column(f"'{kind}'") for kind in ("capture", "release", "expiry")]), named),
+    )
+    members = {
+        "amount": holds.c.amount,
+        "captured": holds.c.captured,
+        "created_at": _time(holds.c.created_at),
+        "destination": holds.c.destination,
+        "expires_at": _time(holds.c.expires_at),
+        "id": holds.c.id,
+        "status": holds.c.status,
+        "wallet_id": holds.c.wallet_id,
+    }
+    pairs = [part for name, value in members.items() for part in (literal_column(f"'{name}'"), value)]
+    return (
+        select(cast(func.json_build_object(*pairs), Text).label("hold"))
+        .where(holds.c.tenant_id == TENANT, holds.c.id == id)
+        .offset(_ROW_BY_ROW)
+        .correlate(t)
+    )
+
+
+ENTRIES = _entries_query()
+
+
+def _missing_query() -> Select[Any]:
+    """Entries that an applied transaction names, and that are not there."""
+    named = transactions.c.result.op("->")(literal_column("'entries'", Text()))
+    array = case(
+        (func.json_typeof(named) == literal_column("'array'"), named), else_=cast(literal_column("'[]'"), JSON)
+    )
+    n = func.json_array_elements(array).table_valued(column("value", JSON())).render_derived(name="n")
+    number = literal_column("'^[0-9]{1,18}$'", Text())
+    wallet_id = _uuid_or_null(_member(n.c.value, 0))
+    version = case((_member(n.c.value, 1).regexp_match(number), cast(_member(n.c.value, 1), BigInteger)))
+    found = (
+        select(entries.c.transaction_id)
+        .where(entries.c.tenant_id == TENANT, entries.c.wallet_id == wallet_id, entries.c.version == version)
+        .offset(_ROW_BY_ROW)
+        .correlate(n)
+        .lateral("found")
+    )
+    return (
+        select(cast(transactions.c.id, Text), cast(wallet_id, Text), version)
+        .select_from(transactions.join(n, true()).outerjoin(found, true()))
+        .where(
+            transactions.c.tenant_id == TENANT,
+            transactions.c.outcome == _APPLIED,
+            found.c.transaction_id.is_distinct_from(transactions.c.id),
+        )
+    )
+
+
+MISSING = _missing_query()
+
+OWNERLESS = (
+    select(cast(entries.c.wallet_id, Text), func.count())
+    .where(
+        entries.c.tenant_id == TENANT,
+        ~select(wallets.c.id).where(wallets.c.tenant_id == TENANT, wallets.c.id == entries.c.wallet_id).exists(),
+    )
+    .group_by(entries.c.wallet_id)
+    .order_by(entries.c.wallet_id)
+)
+
+_APPLIED_TRANSACTIONS = and_(transactions.c.tenant_id == TENANT, transactions.c.outcome == _APPLIED)
+TOTALS = select(
+    select(func.count()).select_from(wallets).where(wallets.c.tenant_id == TENANT).scalar_subquery(),
+    select(func.count()).select_from(entries).where(entries.c.tenant_id == TENANT).scalar_subquery(),
+    select(func.count()).select_from(transactions).where(_APPLIED_TRANSACTIONS).scalar_subquery(),
+    func.now(),
+)
