@@ -17,7 +17,7 @@ h1, h2, h3 { line-height: 1.25; }
 h2 { margin-top: 2.5rem; }
 h3 { margin-top: 2rem; }
 code { font-family: ui-monospace, monospace; font-size: .92em; }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; }
 th, td { text-align: left; vertical-align: top; padding: .25rem .9rem .25rem 0; }
 th { font-weight: 600; }
