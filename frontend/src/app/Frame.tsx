@@ -20,7 +20,7 @@ export function Frame({ children }: { children: ReactNode }) {
       </button>
       <header className={classes.header}>
         <Container size="lg" className={classes.bar}>
-          <Link href="/" className={classes.brand}>
+          <Link href="/" className={classes.brand} aria-label="Wallet Service">
             <img src={logo} alt="" />
             <span className={classes.wide}>Wallet Service</span>
           </Link>

@@ -1,5 +1,7 @@
 import { createTheme, Drawer, Modal, Tooltip } from "@mantine/core";
 
+const closeButtonProps = { "aria-label": "Close" };
+
 /** The look is in theme.css, as style sheets are what the content security policy takes; here is what components do. */
 export const theme = createTheme({
   primaryColor: "teal",
@@ -7,10 +9,20 @@ export const theme = createTheme({
   components: {
     // Locking the scroll needs an inline style sheet.
     Modal: Modal.extend({
-      defaultProps: { lockScroll: false, centered: true, transitionProps: { duration: 120 } },
+      defaultProps: {
+        lockScroll: false,
+        centered: true,
+        transitionProps: { duration: 120 },
+        closeButtonProps,
+      },
     }),
     Drawer: Drawer.extend({
-      defaultProps: { lockScroll: false, position: "right", transitionProps: { duration: 120 } },
+      defaultProps: {
+        lockScroll: false,
+        position: "right",
+        transitionProps: { duration: 120 },
+        closeButtonProps,
+      },
     }),
     Tooltip: Tooltip.extend({
       defaultProps: {

@@ -104,7 +104,13 @@ export function IntentCard({ tracked, wallet }: Props) {
               </>
             )}
             {intent.operation === "open" && (
-              <Anchor component={Link} href={`/wallets/${openedId(stage.receipt)}`} inherit onClick={dismiss}>
+              <Anchor
+                component={Link}
+                href={`/wallets/${openedId(stage.receipt)}`}
+                inherit
+                underline="always"
+                onClick={dismiss}
+              >
                 To the new wallet
               </Anchor>
             )}

@@ -16,7 +16,7 @@ export function WalletIntents({ wallet }: { wallet: Wallet }) {
     return isOpen(tracked) ? (
       <Alert key={intent.key} color="blue" icon={<Clock />} title={`Under way elsewhere: ${intent.title}`}>
         It touches this wallet too, and is decided{" "}
-        <Anchor component={Link} href={`/wallets/${intent.wallets[0]}`} inherit>
+        <Anchor component={Link} href={`/wallets/${intent.wallets[0]}`} inherit underline="always">
           on the page of the other one
         </Anchor>
         .

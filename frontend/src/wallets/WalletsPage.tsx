@@ -88,7 +88,11 @@ export function WalletsPage() {
       </Paper>
       <Text size="sm" c="dimmed">
         An amount is shown in its currency as ISO 4217 has it. Other units, such as points, are shown as they
-        are counted. <Anchor href="/schema">The API</Anchor> does all that this page does.
+        are counted.{" "}
+        <Anchor href="/schema" underline="always" inherit>
+          The API
+        </Anchor>{" "}
+        does all that this page does.
       </Text>
     </Stack>
   );

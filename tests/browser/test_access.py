@@ -1,0 +1,263 @@
+"""Who gets in and what stays secret; the pages for keyboards, screen readers, dark rooms and telephones."""
+
+import os
+import re
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, Literal
+
+import httpx
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.browser.conftest import ARTIFACTS, ROOT
+from tests.browser.service import API_KEY, Truth
+from tests.browser.ui import Ui, Wire
+
+AXE: Final = ROOT / "frontend/node_modules/axe-core/axe.min.js"
+RULES: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+SIZES: Final = {"desktop": (1280, 900), "phone": (390, 844)}
+SCHEMES: Final[Sequence[Literal["light", "dark"]]] = ("light", "dark")
+# What moves comes to rest, and the chart is drawn anew.
+SETTLE_MS: Final = 300
+
+
+def test_the_key_is_taken_out_of_the_address_and_sent_in_no_url(context: BrowserContext, url: str) -> None:
+    page = context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{url}/#key={API_KEY}")
+    expect(page.get_by_role("heading", name="Wallets", level=1)).to_be_visible()
+    assert page.url == f"{url}/#/"
+    page.go_back()
+    assert API_KEY not in page.url
+    assert not [one for one in asked if API_KEY in one.partition("#")[0]]
+    page.goto(f"{url}/#/")
+    assert page.evaluate("JSON.stringify(localStorage)").find(API_KEY) == -1
+    expect(page.get_by_role("heading", name="Wallets", level=1)).to_be_visible()
+
+
+def test_asks_for_a_key_and_says_when_the_service_does_not_take_it(context: BrowserContext, url: str) -> None:
+    page = context.new_page()
+    page.goto(url)
+    page.get_by_label("API key").fill("wk_this_is_no_key_of_the_service")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("does not take this API key")
+    page.get_by_label("API key").fill(API_KEY)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Wallets", level=1)).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("API key")).to_be_visible()
+    assert page.evaluate("sessionStorage.length") == 0
+
+
+def test_a_write_left_open_is_not_sent_on_behalf_of_another_key(ui: Ui, truth: Truth) -> None:
+    id = truth.open()
+    ui.go_to_wallet(id)
+    wire = Wire(ui.page, ["hang before"])
+    ui.move("Credit", "5")
+    ui.expect_message("Credit €5.00…")
+    ui.page.evaluate("sessionStorage.setItem('wallet.api-key', 'wk_this_is_the_key_of_somebody_else')")
+    ui.page.reload()
+    expect(ui.page.get_by_label("API key")).to_be_visible()
+    assert len(wire.keys) == 1
+    ui.page.get_by_label("API key").fill(API_KEY)
+    ui.page.keyboard.press("Enter")
+    ui.expect_balance("€5.00")
+    assert truth.changes(id) == [500]
+    assert wire.keys == wire.keys[:1] * 2
+
+
+def test_everything_is_done_with_the_keyboard_alone(ui: Ui, truth: Truth) -> None:
+    page = ui.page
+
+    def tab_to(role: str, name: str) -> None:
+        """Press Tab until that has the focus, and see that it shows."""
+        target = page.get_by_role(role, name=name, exact=True).first  # type: ignore[arg-type]  # a role, by its name
+        expect(target).to_be_visible()
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            if target.evaluate("(element) => element === document.activeElement"):
+                return
+        raise AssertionError(f"Tab does not reach {role} {name!r}")
+
+    tab_to("button", "Open a wallet")
+    page.keyboard.press("Enter")
+    expect(ui.dialog().get_by_label("Name")).to_be_focused()
+    page.keyboard.type("By hand")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="By hand", level=1)).to_be_visible()
+    id = page.url.rsplit("/", 1)[1]
+    tab_to("button", "Credit")
+    page.keyboard.press("Enter")
+    expect(ui.dialog().get_by_label("Amount")).to_be_focused()
+    page.keyboard.type("12.50")
+    page.keyboard.press("Enter")
+    ui.expect_message("Done: Credit €12.50")
+    tab_to("button", "Hold")
+    page.keyboard.press("Enter")
+    page.keyboard.type("2")
+    page.keyboard.press("Escape")
+    expect(ui.dialog()).to_be_hidden()
+    expect(ui.button("Hold")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(ui.dialog().get_by_label("Amount")).to_be_focused()
+    page.keyboard.type("2")
+    page.keyboard.press("Enter")
+    ui.expect_message("Done: Hold €2.00")
+    tab_to("tab", "Entries")
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("tab", name="Holds")).to_have_attribute("aria-selected", "true")
+    tab_to("button", "Release")
+    page.keyboard.press("Space")
+    ui.expect_message("Done: Release €2.00")
+    assert truth.changes(id) == [1250]
+    assert truth.sums(id) == (1250, 0, 4)
+
+
+def axe_violations(page: Page) -> list[str]:
+    """What axe finds wrong, but for what is only of minor or moderate impact."""
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("(tags) => axe.run({ runOnly: tags, resultTypes: ['violations'] })", RULES)
+    return [
+        f"{each['id']}: {node['html']} {node['failureSummary']}"
+        for each in found["violations"]
+        if each["impact"] in ("serious", "critical")
+        for node in each["nodes"]
+    ]
+
+
+def a_lived_in_wallet(truth: Truth, name: str) -> str:
+    """A wallet in which all kinds of things have happened."""
+    id, other = truth.open(name=name, balance=100_000, ceiling=10_000_000), truth.open(name="Other")
+    for amount in (4_250, 129_900, 2_599, 80_000, 61_250, 999, 15_000):
+        truth.credit(id, amount)
+        truth.write("POST", f"/v1/wallets/{id}/debits", {"amount": amount // 2})
+    posting = {"source": id, "destination": other, "amount": 45_000}
+    truth.write("POST", "/v1/transactions", {"postings": [posting], "metadata": {"note": "Rent for March"}})
+    truth.write("POST", f"/v1/wallets/{id}/holds", {"amount": 12_000, "expires_in": 86_400})
+    hold = truth.write("POST", f"/v1/wallets/{id}/holds", {"amount": 3_000})["hold"]["id"]
+    truth.write("POST", f"/v1/holds/{hold}/release", {})
+    return id
+
+
+View = Callable[[Ui, str, Truth], None]
+
+
+def the_list(ui: Ui, id: str, truth: Truth) -> None:
+    expect(ui.page.get_by_role("row").nth(1)).to_be_visible()
+
+
+def the_form_to_open_a_wallet(ui: Ui, id: str, truth: Truth) -> None:
+    ui.button("Open a wallet").click()
+    ui.dialog().get_by_label("Name").fill("Holiday")
+
+
+def a_wallet(ui: Ui, id: str, truth: Truth) -> None:
+    ui.go_to_wallet(id)
+    expect(ui.page.locator("canvas")).to_be_visible()
+
+
+def its_holds(ui: Ui, id: str, truth: Truth) -> None:
+    a_wallet(ui, id, truth)
+    ui.page.get_by_role("tab", name="Holds").click()
+    expect(ui.button("Release")).to_be_visible()
+
+
+def a_transfer_form(ui: Ui, id: str, truth: Truth) -> None:
+    a_wallet(ui, id, truth)
+    ui.choose("Transfer").get_by_label("Amount").fill("25.50")
+
+
+def a_transaction(ui: Ui, id: str, truth: Truth) -> None:
+    a_wallet(ui, id, truth)
+    newest = next(entry for entry in truth.entries(id) if entry["change"] == -45_000)
+    ui.go(f"/wallets/{id}/transactions/{newest['transaction_id']}")
+    expect(ui.button("Reverse this transaction")).to_be_visible()
+
+
+def a_conflict(ui: Ui, id: str, truth: Truth) -> None:
+    a_wallet(ui, id, truth)
+    ui.page.route(f"**/v1/wallets/{id}", lambda route: route.abort())
+    truth.credit(id, 777)
+    ui.move("Debit", "10")
+    ui.page.unroute(f"**/v1/wallets/{id}")
+    expect(ui.page.get_by_role("table", name="What has changed")).to_be_visible()
+
+
+def an_unknown_outcome(ui: Ui, id: str, truth: Truth) -> None:
+    a_wallet(ui, id, truth)
+    Wire(ui.page, ["lose request"] * 5)
+    ui.move("Debit", "10")
+    ui.expect_message("Not known: Debit €10.00")
+
+
+def a_success(ui: Ui, id: str, truth: Truth) -> None:
+    a_wallet(ui, id, truth)
+    ui.move("Credit", "10")
+    ui.expect_message("Done: Credit €10.00")
+
+
+VIEWS: Final[tuple[View, ...]] = (
+    the_list,
+    the_form_to_open_a_wallet,
+    a_wallet,
+    its_holds,
+    a_transfer_form,
+    a_transaction,
+    a_conflict,
+    an_unknown_outcome,
+    a_success,
+)
+
+
+def look_at(page: Page, name: str) -> list[str]:
+    """Take the page's picture in light and dark, wide and narrow; what is wrong with it in any of these."""
+    ARTIFACTS.mkdir(exist_ok=True)
+    wrong = []
+    for size, (width, height) in SIZES.items():
+        page.set_viewport_size({"width": width, "height": height})
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            page.wait_for_timeout(SETTLE_MS)
+            page.screenshot(path=ARTIFACTS / f"{name}-{scheme}-{size}.png")
+            wrong += [f"{scheme}, {size}: {one}" for one in axe_violations(page)]
+            if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+                wrong.append(f"{scheme}, {size}: it scrolls sideways")
+    return wrong
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.__name__)
+def test_every_page_is_accessible_and_pictured(ui: Ui, truth: Truth, view: View) -> None:
+    view(ui, a_lived_in_wallet(truth, "Household"), truth)
+    assert look_at(ui.page, view.__name__) == []
+
+
+def test_the_sign_in_page_is_accessible_and_pictured(context: BrowserContext, url: str) -> None:
+    page = context.new_page()
+    page.goto(url)
+    expect(page.get_by_label("API key")).to_be_visible()
+    assert look_at(page, "sign_in") == []
+
+
+def test_the_page_allows_no_script_or_style_but_its_own_files(url: str) -> None:
+    policy = httpx.get(url).headers["content-security-policy"]
+    assert "'unsafe-inline'" not in policy
+    assert "'unsafe-eval'" not in policy
+    assert re.search(r"script-src 'self'(;|$)", policy)
+    assert re.search(r"style-src 'self'(;|$)", policy)
+
+
+def test_the_first_load_is_small(url: str) -> None:
+    """Compressed, counting what the page names; the chart comes later."""
+    script = ROOT / "frontend/scripts/size.mjs"
+    done = subprocess.run(["node", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_types_of_the_frontend_are_those_of_the_service(url: str) -> None:
+    script = Path(ROOT, "frontend/scripts/types.mjs")
+    environment = {**os.environ, "WALLET_URL": url}
+    done = subprocess.run(["node", script, "--check"], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
