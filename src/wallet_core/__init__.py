@@ -3,12 +3,12 @@
 Start with ``BatchLedger`` (or ``GroupCommit`` around it, for many callers) over a ``Store``, and the commands.
 """
 
+from wallet_core.checks import InvalidCommand
 from wallet_core.commands import (
     CaptureHold,
     ChangeWallet,
     Command,
     FenceKey,
-    InvalidCommand,
     NewCeiling,
     OpenWallet,
     PlaceHold,

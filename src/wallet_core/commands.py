@@ -11,27 +11,22 @@ from uuid import UUID
 import attrs
 
 from wallet_core.canonical import canonical_json, canonical_metadata
+from wallet_core.checks import (
+    EXPIRES_IN_S_MAX,
+    POSTINGS_MAX,
+    InvalidCommand,
+    check_amount,
+    check_ceiling,
+    check_floor,
+    check_integer,
+    check_key,
+    check_metadata,
+    check_version,
+)
 from wallet_core.model import Kind, Metadata, Posting, WalletStatus
-from wallet_core.money import AMOUNT_MAX, Currency, is_currency
+from wallet_core.money import Currency, is_currency
 
-KEY_LENGTH_MAX = 255
-POSTINGS_MAX = 100
-METADATA_MEMBERS_MAX = 16
-METADATA_BYTES_MAX = 4096
-EXPIRES_IN_S_MAX = 31_536_000
 NO_METADATA: Metadata = {}
-
-
-class InvalidCommand(ValueError):
-    """The command is malformed: nothing about the state of the ledger could make it valid.
-
-    ``field`` is a path into the command, such as ``postings[0].amount``.
-    """
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"{field}: {message}")
-        self.field = field
-        self.message = message
 
 
 @attrs.frozen
@@ -48,11 +43,11 @@ class OpenWallet:
     kind = Kind.OPEN
 
     def __attrs_post_init__(self) -> None:
-        _check_key(self.key)
+        check_key(self.key)
         if not is_currency(self.currency):
             raise InvalidCommand("currency", "must be 3 to 12 of A-Z 0-9, starting with a letter")
-        _check_floor(self.floor)
-        _check_ceiling(self.ceiling)
+        check_floor(self.floor)
+        check_ceiling(self.ceiling)
         check_metadata(self.metadata)
 
     def intent(self) -> str:
@@ -81,20 +76,20 @@ class Post:
     kind = Kind.POST
 
     def __attrs_post_init__(self) -> None:
-        _check_key(self.key)
+        check_key(self.key)
         if not 1 <= len(self.postings) <= POSTINGS_MAX:
             raise InvalidCommand("postings", f"must be 1 to {POSTINGS_MAX} postings")
         for index, posting in enumerate(self.postings):
             if posting.source == posting.destination:
                 need = "a source or a destination" if posting.source is None else "two different wallets"
                 raise InvalidCommand(f"postings[{index}]", f"must name {need}")
-            _check_amount(posting.amount, f"postings[{index}].amount")
+            check_amount(posting.amount, f"postings[{index}].amount")
         if self.expected_versions:
             named = {wallet for posting in self.postings for wallet in (posting.source, posting.destination)}
             for wallet_id, version in self.expected_versions.items():
                 if wallet_id not in named:
                     raise InvalidCommand("expected_versions", f"names wallet {wallet_id}, which no posting does")
-                _check_version(version, f"expected_versions.{wallet_id}")
+                check_version(version, f"expected_versions.{wallet_id}")
         check_metadata(self.metadata)
 
     def intent(self) -> str:
@@ -157,14 +152,14 @@ class PlaceHold:
     kind = Kind.HOLD
 
     def __attrs_post_init__(self) -> None:
-        _check_key(self.key)
-        _check_amount(self.amount, "amount")
+        check_key(self.key)
+        check_amount(self.amount, "amount")
         if self.destination == self.wallet_id:
             raise InvalidCommand("destination", "must be another wallet")
         if self.expires_in_s is not None:
-            _check_integer(self.expires_in_s, "expires_in", 1, EXPIRES_IN_S_MAX)
+            check_integer(self.expires_in_s, "expires_in", 1, EXPIRES_IN_S_MAX)
         if self.expected_version is not None:
-            _check_version(self.expected_version, "expected_version")
+            check_version(self.expected_version, "expected_version")
         check_metadata(self.metadata)
 
     def intent(self) -> str:
@@ -193,9 +188,9 @@ class CaptureHold:
     kind = Kind.CAPTURE
 
     def __attrs_post_init__(self) -> None:
-        _check_key(self.key)
+        check_key(self.key)
         if self.amount is not None:
-            _check_amount(self.amount, "amount")
+            check_amount(self.amount, "amount")
 
     def intent(self) -> str:
         """Canonical JSON of the intent."""
@@ -214,7 +209,7 @@ class ReleaseHold:
     kind = Kind.RELEASE
 
     def __attrs_post_init__(self) -> None:
-        _check_key(self.key)
+        check_key(self.key)
 
     def intent(self) -> str:
         """Canonical JSON of the intent."""
@@ -232,7 +227,7 @@ class Reverse:
     kind = Kind.REVERSAL
 
     def __attrs_post_init__(self) -> None:
-        _check_key(self.key)
+        check_key(self.key)
         check_metadata(self.metadata)
 
     def intent(self) -> str:
@@ -268,17 +263,17 @@ class ChangeWallet:
     kind = Kind.CHANGE
 
     def __attrs_post_init__(self) -> None:
-        _check_key(self.key)
+        check_key(self.key)
         if self.status is None and self.floor is None and self.ceiling is None and self.metadata is None:
             raise InvalidCommand("", "must change at least one of status, floor, ceiling, metadata")
         if self.floor is not None:
-            _check_floor(self.floor)
+            check_floor(self.floor)
         if self.ceiling is not None:
-            _check_ceiling(self.ceiling.ceiling)
+            check_ceiling(self.ceiling.ceiling)
         if self.metadata is not None:
             check_metadata(self.metadata)
         if self.expected_version is not None:
-            _check_version(self.expected_version, "expected_version")
+            check_version(self.expected_version, "expected_version")
 
     def intent(self) -> str:
         """Canonical JSON of the intent: only the members that are to change."""
@@ -303,7 +298,7 @@ class FenceKey:
     key: str
 
     def __attrs_post_init__(self) -> None:
-        _check_key(self.key)
+        check_key(self.key)
 
 
 Command = OpenWallet | Post | PlaceHold | CaptureHold | ReleaseHold | Reverse | ChangeWallet | FenceKey
@@ -315,52 +310,3 @@ def _guard(wallet_id: UUID, expected_version: int | None) -> dict[UUID, int]:
 
 def _text(id: UUID | None) -> str | None:
     return None if id is None else str(id)
-
-
-def _check_key(key: str) -> None:
-    """Visible ASCII only. Keys that the ledger derives for itself hold a space, which no client may send."""
-    if not 1 <= len(key) <= KEY_LENGTH_MAX or not key.isascii() or not key.isprintable() or " " in key:
-        raise InvalidCommand("idempotency_key", f"must be 1 to {KEY_LENGTH_MAX} visible ASCII characters")
-
-
-def _check_integer(value: int, field: str, low: int, high: int) -> None:
-    # `type`, not `isinstance`: a bool is an int to Python, and True is not an amount.
-    if type(value) is not int or not low <= value <= high:
-        raise InvalidCommand(field, f"must be an integer from {low} to {high}")
-
-
-def _check_amount(amount: int, field: str) -> None:
-    _check_integer(amount, field, 1, AMOUNT_MAX)
-
-
-def _check_version(version: int, field: str) -> None:
-    _check_integer(version, field, 1, AMOUNT_MAX)
-
-
-def _check_floor(floor: int) -> None:
-    _check_integer(floor, "floor", -AMOUNT_MAX, 0)
-
-
-def _check_ceiling(ceiling: int | None) -> None:
-    if ceiling is not None:
-        _check_integer(ceiling, "ceiling", 0, AMOUNT_MAX)
-
-
-def check_metadata(metadata: Metadata) -> None:
-    """At most 16 string keys to string values, 4 KiB of UTF-8 in all, without what PostgreSQL text cannot hold."""
-    if not metadata:
-        return
-    if len(metadata) > METADATA_MEMBERS_MAX:
-        raise InvalidCommand("metadata", f"must have at most {METADATA_MEMBERS_MAX} members")
-    size = 0
-    for name, value in metadata.items():
-        if type(name) is not str or type(value) is not str:
-            raise InvalidCommand("metadata", "must map strings to strings")
-        try:
-            size += len(name.encode()) + len(value.encode())
-        except UnicodeEncodeError:
-            raise InvalidCommand("metadata", "must not hold a lone surrogate") from None
-        if "\0" in name or "\0" in value:
-            raise InvalidCommand("metadata", "must not hold the character U+0000")
-    if size > METADATA_BYTES_MAX:
-        raise InvalidCommand("metadata", f"must be at most {METADATA_BYTES_MAX} bytes in all")

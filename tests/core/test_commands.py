@@ -25,7 +25,7 @@ from wallet_core import (
     debit,
     transfer,
 )
-from wallet_core.commands import EXPIRES_IN_S_MAX, KEY_LENGTH_MAX, POSTINGS_MAX
+from wallet_core.checks import EXPIRES_IN_S_MAX, KEY_LENGTH_MAX, POSTINGS_MAX
 from wallet_core.model import Metadata
 
 # One way to make each kind of command, given a key.

@@ -24,7 +24,8 @@ from entrypoints.http.decode import checked, parse_json, shaped
 from entrypoints.http.problems import Problem, Refused, malformed
 from entrypoints.http.requests import BATCH_BODY_BYTES_MAX, BODY_BYTES_MAX, received
 from entrypoints.http.service import Service
-from wallet_core.commands import Command, FenceKey, InvalidCommand
+from wallet_core.checks import InvalidCommand
+from wallet_core.commands import Command, FenceKey
 from wallet_core.outcomes import DatabaseUnavailable, Fenced, Overloaded, Replayed, Unknown
 
 COMMANDS_MAX: Final = 1000

@@ -14,11 +14,8 @@ from entrypoints.http.decode import UUID_LENGTH, UUID_PATTERN
 from entrypoints.http.problems import malformed
 from entrypoints.http.shapes import Amount, Version
 from wallet_core import model
+from wallet_core.checks import EXPIRES_IN_S_MAX, KEY_LENGTH_MAX, METADATA_MEMBERS_MAX, POSTINGS_MAX
 from wallet_core.commands import (
-    EXPIRES_IN_S_MAX,
-    KEY_LENGTH_MAX,
-    METADATA_MEMBERS_MAX,
-    POSTINGS_MAX,
     CaptureHold,
     ChangeWallet,
     Command,

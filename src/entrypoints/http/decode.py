@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from entrypoints.http.problems import Refused, malformed
-from wallet_core.commands import InvalidCommand
+from wallet_core.checks import InvalidCommand
 
 UUID_LENGTH: Final = 36
 UUID_PATTERN: Final = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"

@@ -11,7 +11,7 @@ from entrypoints.http.operation import EVERYWHERE, Operation
 from entrypoints.http.operations import OPERATIONS
 from entrypoints.http.problem_types import ProblemType
 from entrypoints.http.problems import ALL
-from wallet_core.commands import KEY_LENGTH_MAX
+from wallet_core.checks import KEY_LENGTH_MAX
 
 JsonObject = dict[str, Any]
 

@@ -12,7 +12,7 @@ from entrypoints.http.operation import BODY, KEYED, Operation, Parameter, read, 
 from entrypoints.http.paging import LIMIT_DEFAULT, LIMIT_MAX
 from entrypoints.http.problem_types import ProblemType
 from entrypoints.http.rejection_types import OF_REASON
-from wallet_core.commands import KEY_LENGTH_MAX
+from wallet_core.checks import KEY_LENGTH_MAX
 from wallet_core.model import Kind, Reason, WalletStatus
 from wallet_core.money import AMOUNT_MAX, CURRENCY_PATTERN
 

@@ -12,7 +12,7 @@ from litestar.types import HTTPScope, Receive
 from entrypoints.http import problem_types as types
 from entrypoints.http.decode import uuid_or_none
 from entrypoints.http.problems import malformed, refusal
-from wallet_core.commands import KEY_LENGTH_MAX
+from wallet_core.checks import KEY_LENGTH_MAX
 from wallet_core.outcomes import Thing
 
 BODY_BYTES_MAX: Final = 16 * 1024
