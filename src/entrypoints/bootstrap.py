@@ -95,7 +95,7 @@ def application(settings: Settings, database_url: str) -> ASGIApp:
         idle_in_transaction_timeout_ms=timeout_ms * 2,
     )
     writing = connect(pool_size=LEDGER_CONNECTIONS, planner=INDEX_ONLY_PLANS)
-    reading = connect(pool_size=READER_CONNECTIONS)
+    reading = connect(pool_size=READER_CONNECTIONS, planner=INDEX_ONLY_PLANS)
     ledger = GroupCommit(BatchLedger(PostgresStore(writing), UuidV7()))
     service = Service(ledger, PostgresReader(reading), ApiKeys(reading), timeout_ms / 1000)
 

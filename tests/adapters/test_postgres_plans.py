@@ -4,6 +4,7 @@ The statements are explained as the service runs them: see ``tests.support.plans
 """
 
 from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import ClauseElement, Dialect
@@ -12,12 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.ids import UuidV7
 from adapters.postgres import statements
 from adapters.postgres.engine import INDEX_ONLY_PLANS, create_engine
+from adapters.postgres.reader import PostgresReader
 from adapters.postgres.schema import SERVICE_ROLE
 from adapters.postgres.unit_of_work import PostgresStore
 from tests.databases import Databases, execute, run
 from tests.support.filled import TENANT, fill_statements, key, tenant_statements, transaction_id, wallet_id
 from tests.support.plans import BY_INDEX, OF_PARAMETERS, STEPS, Explained, Recorder
-from wallet_core import CaptureHold, Command, OpenWallet, PlaceHold, Reverse, credit, decide_batch
+from wallet_core import CaptureHold, Command, Kind, OpenWallet, PlaceHold, Reverse, WalletStatus, credit, decide_batch
 from wallet_core.ledger import names_of
 from wallet_core.ports import Changes, Names
 
@@ -68,8 +70,16 @@ def small_and_analysed(small: str) -> str:
 
 
 @pytest.fixture
-async def engine(request: pytest.FixtureRequest, dsn: str) -> AsyncIterator[AsyncEngine]:
+async def engine(dsn: str) -> AsyncIterator[AsyncEngine]:
     """The engine that the service writes through, but of one connection."""
+    engine = create_engine(dsn, pool_size=1, role=SERVICE_ROLE, planner=INDEX_ONLY_PLANS)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def reading_engine(dsn: str) -> AsyncIterator[AsyncEngine]:
+    """The engine that the service reads through, but of one connection."""
     engine = create_engine(dsn, pool_size=1, role=SERVICE_ROLE, planner=INDEX_ONLY_PLANS)
     yield engine
     await engine.dispose()
@@ -88,6 +98,7 @@ everywhere = pytest.mark.parametrize(
 
 
 GROWN_ROWS = 20_000
+PAGE = 50
 
 
 def _commands(numbers: Sequence[int]) -> list[Command]:
@@ -185,3 +196,49 @@ async def test_a_single_credit_touches_a_handful_of_pages(engine: AsyncEngine, d
         _assert_found_by_index(plan, 1)
         assert plan.generic_plans > 0, "planning anew takes longer than any of these statements"
     assert sum(plan.buffers for plan in explained) <= 60
+
+
+async def _read_everything(reader: PostgresReader, number: int) -> None:
+    """Every read of a reader, first pages and later ones, with and without filters."""
+    wallet, transaction = wallet_id(number), transaction_id(number)
+    for before in (None, wallet):
+        await reader.wallets(TENANT, before=before, limit=PAGE, currency=None, status=None)
+        await reader.wallets(TENANT, before=before, limit=PAGE, currency="EUR", status=WalletStatus.ACTIVE)
+    for before in (None, transaction):
+        await reader.transactions(TENANT, before=before, limit=PAGE, kind=None)
+        await reader.transactions(TENANT, before=before, limit=PAGE, kind=Kind.POST)
+        await reader.transactions(TENANT, before=before, limit=PAGE, kind=Kind.REVERSAL)
+        await reader.holds(TENANT, wallet, before=before, limit=PAGE)
+    for version in (None, 2):
+        await reader.entries(TENANT, wallet, before=version, limit=PAGE)
+        await reader.wallet_transactions(TENANT, wallet, before=version, limit=PAGE, kind=None)
+        await reader.wallet_transactions(TENANT, wallet, before=version, limit=PAGE, kind=Kind.POST)
+    assert await reader.wallet(TENANT, wallet) is not None
+    assert await reader.wallet_at_version(TENANT, wallet, 1) is not None
+    assert await reader.wallet_at_time(TENANT, wallet, datetime.now(UTC)) is not None
+    assert await reader.transaction(TENANT, transaction) is not None
+    assert await reader.hold(TENANT, transaction) is not None
+    assert await reader.decision(TENANT, key(number)) is not None
+
+
+@everywhere
+async def test_a_reader_finds_its_rows_by_index(reading_engine: AsyncEngine, dsn: str) -> None:
+    recorder = Recorder(reading_engine)
+    reader = PostgresReader(reading_engine)
+    for _ in range(RUNS):
+        await _read_everything(reader, 3)
+    for plan in await recorder.explain():
+        _assert_found_by_index(plan, PAGE)
+
+
+@pytest.mark.parametrize("dsn", ["small", "small_and_analysed"], indirect=True)
+async def test_a_readers_plans_that_were_made_for_a_handful_of_rows_are_good_for_many(
+    reading_engine: AsyncEngine, dsn: str
+) -> None:
+    recorder = Recorder(reading_engine)
+    reader = PostgresReader(reading_engine)
+    for _ in range(RUNS):
+        await _read_everything(reader, 3)
+    await execute(dsn, *fill_statements(GROWN_ROWS, first=21))
+    for plan in await recorder.explain():
+        _assert_found_by_index(plan, PAGE)

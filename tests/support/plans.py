@@ -23,7 +23,7 @@ BY_INDEX: Final = frozenset({"Index Scan", "Index Only Scan"})
 OF_PARAMETERS: Final = frozenset({"Function Scan", "Result", "CTE Scan"})
 """Nodes that read no table."""
 STEPS: Final = frozenset(
-    {"Append", "Hash", "Hash Join", "Limit", "LockRows", "ModifyTable", "Nested Loop", "Subquery Scan"}
+    {"Aggregate", "Append", "Hash", "Hash Join", "Limit", "LockRows", "ModifyTable", "Nested Loop", "Subquery Scan"}
 )
 """Nodes that combine what others have read, and keep no more of it than a batch or a page."""
 

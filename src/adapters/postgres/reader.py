@@ -12,14 +12,26 @@ from typing import Any, Final
 from uuid import UUID
 
 import attrs
-from sqlalchemy import BigInteger, ColumnElement, Select, Text, Uuid, bindparam, func, literal_column, select, text
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    Text,
+    Uuid,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    text,
+    true,
+)
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.errors import translating
 from adapters.postgres.records import DecisionRecord, entry_of, fetch_entries, hold_of, wallet_of
 from adapters.postgres.schema import entries, holds, transactions, wallets
 from adapters.postgres.session import Columns, Session, open_session
-from adapters.postgres.statements import TENANT
+from adapters.postgres.statements import ACTIVE, APPLIED, TENANT, each
 from wallet_core.model import Decision, Hold, HoldStatus, Kind, Transaction, Wallet, WalletStatus
 from wallet_core.money import Currency
 from wallet_core.ports import EntryRecord, PastWallet, Unavailable
@@ -32,7 +44,7 @@ _WALLETS = select(
         wallets.c.held > 0,
         holds.c.tenant_id == TENANT,
         holds.c.wallet_id == wallets.c.id,
-        holds.c.status == "active",
+        holds.c.status == ACTIVE,
         holds.c.expires_at <= func.now(),
     )
     .correlate(wallets)
@@ -44,19 +56,15 @@ _HOLDS = select(
     holds, ((holds.c.status == "active") & func.coalesce(holds.c.expires_at <= func.now(), False)).label("lapsed")
 ).where(holds.c.tenant_id == TENANT)
 
-_APPLIED = select(transactions).where(
-    transactions.c.tenant_id == TENANT, transactions.c.outcome == literal_column("'applied'")
-)
+_APPLIED = select(transactions).where(transactions.c.tenant_id == TENANT, transactions.c.outcome == APPLIED)
 
-_ENTRIES = (
-    select(entries, transactions.c.kind)
-    .select_from(entries)
-    .join(
-        transactions,
-        (transactions.c.tenant_id == TENANT) & (transactions.c.id == entries.c.transaction_id),
-    )
-    .where(entries.c.tenant_id == TENANT)
+_KIND = each(
+    select(transactions.c.kind).where(
+        transactions.c.tenant_id == TENANT, transactions.c.id == entries.c.transaction_id
+    ),
+    "t",
 )
+_ENTRIES = select(entries, _KIND.c.kind).join(_KIND, true()).where(entries.c.tenant_id == TENANT)
 
 
 _ID: Final = bindparam("id", type_=Uuid)
@@ -70,9 +78,12 @@ _TRANSACTION = _APPLIED.where(transactions.c.id == _ID)
 _DECISION = select(transactions).where(
     transactions.c.tenant_id == TENANT, transactions.c.idempotency_key == bindparam("key", type_=Text)
 )
+_CURRENCY = each(
+    select(wallets.c.currency).where(wallets.c.tenant_id == TENANT, wallets.c.id == entries.c.wallet_id), "w"
+)
 _PAST_WALLET = (
-    select(entries, wallets.c.currency)
-    .join(wallets, (wallets.c.tenant_id == TENANT) & (wallets.c.id == entries.c.wallet_id))
+    select(entries, _CURRENCY.c.currency)
+    .join(_CURRENCY, true())
     .where(
         entries.c.tenant_id == TENANT,
         entries.c.wallet_id == _ID,
@@ -111,8 +122,12 @@ def _page_of_transactions(filters: frozenset[str], kind: Kind | None) -> Select[
 
 @cache
 def _page_of_wallet_transactions(filters: frozenset[str], kind: Kind | None) -> Select[Any]:
-    touches = (entries.c.tenant_id == TENANT) & (entries.c.transaction_id == transactions.c.id)
-    of_wallet = _of_kind(kind).join(entries, touches).where(entries.c.wallet_id == _ID)
+    of_entry = each(_of_kind(kind).where(transactions.c.id == entries.c.transaction_id), "t")
+    of_wallet = (
+        select(of_entry)
+        .select_from(entries.join(of_entry, true()))
+        .where(entries.c.tenant_id == TENANT, entries.c.wallet_id == _ID)
+    )
     return _page(of_wallet, {"before": entries.c.version < _BEFORE_VERSION}, filters, entries.c.version)
 
 

@@ -77,8 +77,8 @@ def _array(column_name: str, type_: TypeEngine[Any]) -> BindParameter[Any]:
     return bindparam(f"x_{column_name}", type_=ARRAY(type_))
 
 
-def _each(found: Select[Any], name: str) -> FromClause:
-    """What is found for each of the rows that a batch brings along, looked up row by row.
+def each(found: Select[Any], name: str) -> FromClause:
+    """What is found for each row of the table or array that ``found`` refers to, looked up row by row.
 
     OFFSET 0 keeps the planner from merging the look-up into the whole query, where it could turn the join around.
     """
@@ -146,7 +146,7 @@ UPDATE_HOLDS = _update_holds()
 def _load_wallets() -> Select[Any]:
     """Wallets, each with its due holds and with the hold that is named beside it: one statement, so of one instant."""
     x = rows_of({"wallet_id": Uuid(), "hold_id": Uuid()})
-    w = _each(select(wallets).where(wallets.c.tenant_id == TENANT, wallets.c.id == x.c.wallet_id), "w")
+    w = each(select(wallets).where(wallets.c.tenant_id == TENANT, wallets.c.id == x.c.wallet_id), "w")
     hold_columns = [c.label(f"hold_{c.name}") for c in holds.c if c.name not in ("tenant_id", "wallet_id")]
     due = select(*hold_columns).where(
         x.c.hold_id.is_(None),
@@ -157,7 +157,7 @@ def _load_wallets() -> Select[Any]:
         holds.c.expires_at <= func.now(),
     )
     named = select(*hold_columns).where(holds.c.tenant_id == TENANT, holds.c.id == x.c.hold_id)
-    h = _each(select(union_all(due.correlate(x, w), named.correlate(x)).subquery()), "h")
+    h = each(select(union_all(due.correlate(x, w), named.correlate(x)).subquery()), "h")
     return select(w, *h.c).select_from(x.join(w, true()).outerjoin(h, true()))
 
 
@@ -168,7 +168,7 @@ def _load_decisions() -> Select[Any]:
     """The time, and the decisions under the named keys: at least one row, with nothing but the time in it."""
     x = rows_of({"key": Text()})
     clock = select(func.now().label("now")).subquery("clock")
-    t = _each(
+    t = each(
         select(transactions).where(transactions.c.tenant_id == TENANT, transactions.c.idempotency_key == x.c.key), "t"
     )
     return select(clock.c.now, t).select_from(clock.outerjoin(x.join(t, true()), true()))
@@ -178,7 +178,7 @@ LOAD_DECISIONS = _load_decisions()
 
 
 def _load(found: Select[Any], x: TableValuedAlias) -> Select[Any]:
-    f = _each(found, "f")
+    f = each(found, "f")
     return select(f).select_from(x.join(f, true()))
 
 
