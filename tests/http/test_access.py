@@ -14,7 +14,7 @@ from entrypoints.http.app import create_routes
 from entrypoints.http.operations import OPERATIONS
 from entrypoints.http.service import Service
 from tests.http.api import KEYS, UNKNOWN_ID, Api, KnownKeys, document, problem_of, running_api
-from tests.http.test_problems import Always
+from tests.http.problem_scenarios import Always
 from wallet_core.outcomes import Overloaded
 from wallet_core.ports import Principal, Unavailable
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.http.api import UNKNOWN_ID, Api, Json, problem_of, running_api
-from tests.http.test_problems import Always
+from tests.http.problem_scenarios import Always
 from wallet_core.outcomes import Contention, DatabaseUnavailable, Outcome, Overloaded, Unknown
 
 

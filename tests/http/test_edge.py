@@ -9,7 +9,7 @@ from entrypoints.http.app import create_app
 from entrypoints.http.service import Service
 from entrypoints.http.ui import UserInterface
 from tests.http.api import Api, KnownKeys, client_of, problem_of
-from tests.http.test_problems import Always
+from tests.http.problem_scenarios import Always
 from wallet_core.outcomes import Overloaded
 
 

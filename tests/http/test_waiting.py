@@ -12,7 +12,7 @@ import pytest
 from adapters.ids import UuidV7
 from adapters.memory import MemoryStore
 from tests.http.api import TENANT, Api, problem_of, running_api
-from tests.http.test_problems import Always
+from tests.http.problem_scenarios import Always
 from wallet_core.commands import Command
 from wallet_core.group_commit import GroupCommit
 from wallet_core.ledger import BatchLedger
