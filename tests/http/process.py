@@ -74,8 +74,6 @@ def serving(database_url: str | None = None, **settings: str) -> Iterator[Runnin
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        # The signals that tests send to the group of pytest are not for the service.
-        start_new_session=True,
     ) as process:
         try:
             yield _wait_until_ready(process)
