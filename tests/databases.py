@@ -118,6 +118,10 @@ class Databases:
             self._template = urlsplit(template).path[1:]
         return self._create(self._template)
 
+    def copy(self, dsn: str) -> str:
+        """Return the URL of a new database that is what this one is, to which nobody may be connected."""
+        return self._create(urlsplit(dsn).path[1:])
+
     def drop(self, dsn: str) -> None:
         """Drop a database, whoever is still connected to it."""
         name = urlsplit(dsn).path[1:]

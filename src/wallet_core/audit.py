@@ -176,8 +176,9 @@ class ChainAudit:
         flows.entries += count
         flows.transactions += simple
         flows.named += simple
-        if entered or left:
+        if entered:
             flows.entered[wallet.currency] += entered
+        if left:
             flows.left[wallet.currency] += left
         self.head = ChainHead(last_version, balance, held, last_hash, last_time, self._holds, self._terms)
 

@@ -38,8 +38,8 @@ def _hex(column: ColumnElement[Any]) -> ColumnElement[str]:
 
 
 def _time(column: ColumnElement[Any]) -> ColumnElement[str]:
-    # Sessions run with UTC as their time zone, so this text is the canonical one.
-    return func.to_char(column, _FORMAT)
+    # Sessions run with UTC as their time zone, so this text is the canonical one; of infinity there is no such text.
+    return func.coalesce(func.to_char(column, _FORMAT), cast(column, Text))
 
 
 def _uuid_or_null(text: ColumnElement[Any]) -> ColumnElement[Any]:
