@@ -81,7 +81,7 @@ class Arena:
 
     def check_deadlocks(self) -> None:
         """Raise ``Deadlocked`` if the database had to break a deadlock since the arena was opened."""
-        self._settle()
+        self.settle()
         deadlocks = _deadlocks(self.dsn) - self._deadlocks_before
         if deadlocks:
             raise Deadlocked(f"{deadlocks} deadlocks")
@@ -100,8 +100,8 @@ class Arena:
         )
         return outcomes
 
-    def _settle(self) -> None:
-        """Wait until the racers' sessions are gone: only then has each added what it counted to the statistics."""
+    def settle(self) -> None:
+        """Wait until the sessions of all racers and writers are gone, and what they counted is in the statistics."""
         sessions = (
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
             " AND application_name = 'wallet-service'"
