@@ -12,7 +12,7 @@ from tests.databases import postgres_server as running_postgres_server
 IN_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 
 # How long one example takes says more about the machine than about the code. In CI the examples are always the same;
-# a campaign for new ones is `pytest --hypothesis-profile=long`.
+# a campaign for new ones is `pytest --hypothesis-profile=long --timeout=0`.
 settings.register_profile("wallet", deadline=None, print_blob=True, derandomize=IN_CI)
 settings.register_profile("long", deadline=None, print_blob=True, max_examples=5_000)
 settings.load_profile("wallet")

@@ -1,5 +1,6 @@
 """What a unit of work loads: all that the batch names and what that entails, and nothing of anybody else's."""
 
+import asyncio
 from collections.abc import MutableMapping
 from typing import cast
 
@@ -19,6 +20,8 @@ from wallet_core import (
     PlaceHold,
     Post,
     Posting,
+    Reason,
+    Rejected,
     Rejection,
     ReleaseHold,
     Replayed,
@@ -122,6 +125,24 @@ async def test_due_holds_come_also_with_wallets_that_are_not_named_themselves(wo
     other = await then.apply(PlaceHold("other", C, 1, destination=B))
     assert due <= set((await world.load(transactions=[moved.id])).holds)
     assert due & set((await world.load(holds=[other.id])).holds)
+
+
+async def test_a_hold_expires_by_the_clock_of_the_store(world: World) -> None:
+    await world.open(A, balance=10)
+    held = await world.apply(PlaceHold("hold", A, 10, expires_in_s=1))
+    assert held.hold is not None
+    assert held.hold.expires_at is not None
+    (too_early,) = await world.do(debit("early", A, 1))
+    assert isinstance(too_early, Rejected)
+    await asyncio.sleep(1.05)
+    assert (await world.load()).now > held.hold.expires_at
+    shown = await world.reader.hold(world.tenant, held.id)
+    assert shown is not None
+    assert shown.status is HoldStatus.EXPIRED
+    captured, spent = await world.do(CaptureHold("capture", held.id), debit("late", A, 10))
+    assert isinstance(captured, Rejected)
+    assert captured.reason is Reason.HOLD_NOT_ACTIVE
+    assert isinstance(spent, Applied)
 
 
 # -------------------------------------------------------------------- tenants

@@ -61,7 +61,8 @@ def test_every_command_ends_as_the_plain_model_says(schedule: Schedule) -> None:
         assert end_of(outcome) == model.expect(command, now), command
         match outcome:
             case Applied(transaction):
-                model.follow(command, now, transaction.id)
+                for hold in model.follow(command, now, transaction.id):
+                    model.follow_expiry(hold, book.decision(f"expiry {hold}").id)
                 model.remember(command)
             case Rejected() | Fenced():
                 model.remember(command)

@@ -8,6 +8,7 @@ from adapters.memory import MemoryStore
 from tests.support.ids import CountingIds, id_number
 from tests.support.time import Clock
 from wallet_core import Applied, BatchLedger, Command, Hold, Outcome, Rejected, Rejection, Transaction, Wallet
+from wallet_core.model import Decision
 from wallet_core.ports import EntryRecord
 
 _T = TypeVar("_T")
@@ -65,6 +66,13 @@ class Book:
         found = run(self.store.hold(TENANT, id))
         if found is None:
             raise AssertionError(f"no hold {id}")
+        return found
+
+    def decision(self, key: str) -> Decision:
+        """What was decided under a key, or under one that the ledger derived."""
+        found = run(self.store.decision(TENANT, key))
+        if found is None:
+            raise AssertionError(f"nothing decided under {key}")
         return found
 
     def entries(self, wallet_id: UUID) -> Sequence[EntryRecord]:

@@ -100,9 +100,10 @@ class Plan:
 class Model:
     wallets: dict[UUID, ModelWallet] = attrs.field(factory=dict)
     holds: dict[UUID, ModelHold] = attrs.field(factory=dict)
-    moved: dict[UUID, list[Move] | None] = attrs.field(factory=dict)
-    """By transaction: what it moved, if it is of a kind that can be reversed."""
+    moved: dict[UUID, list[Move]] = attrs.field(factory=dict)
+    """By transaction: what it moved."""
     touched: dict[UUID, list[UUID]] = attrs.field(factory=dict)
+    reversible: set[UUID] = attrs.field(factory=set)
     reversed: set[UUID] = attrs.field(factory=set)
     intents: dict[str, str | None] = attrs.field(factory=dict)
     """By key: what was decided under it; None if it was fenced."""
@@ -178,11 +179,11 @@ class Model:
                     {Reason.HOLD_NOT_ACTIVE} if hold.status is not HoldStatus.ACTIVE or hold.lapsed(now) else set()
                 )
             case Reverse():
-                moved = self.moved[command.transaction_id]
-                plan.named = self.touched[command.transaction_id]
-                plan.moves = [(destination, source, amount) for source, destination, amount in moved or []]
-                plan.broken |= {Reason.NOT_REVERSIBLE} if moved is None else set()
-                plan.broken |= {Reason.ALREADY_REVERSED} if command.transaction_id in self.reversed else set()
+                id = command.transaction_id
+                plan.named = self.touched[id]
+                plan.moves = [(destination, source, amount) for source, destination, amount in self.moved[id]]
+                plan.broken |= {Reason.NOT_REVERSIBLE} if id not in self.reversible else set()
+                plan.broken |= {Reason.ALREADY_REVERSED} if id in self.reversed else set()
             case ChangeWallet():
                 plan.named = [command.wallet_id]
                 plan.holding = {command.wallet_id: 0}
@@ -226,23 +227,24 @@ class Model:
             reasons.add(Reason.CEILING_EXCEEDED)
         return reasons
 
-    def follow(self, command: Command, now: datetime, id: UUID) -> None:
-        """Do what an applied command does; ``id`` is that of its transaction."""
+    def follow(self, command: Command, now: datetime, id: UUID) -> list[UUID]:
+        """Do what an applied command does; ``id`` is that of its transaction. Returns the holds that expired by it."""
         if isinstance(command, OpenWallet):
             wallet = ModelWallet(command.currency, command.floor, command.ceiling, now)
             self.wallets[command.id or id] = wallet
-            self.moved[id], self.touched[id] = None, [command.id or id]
-            return
+            self.moved[id], self.touched[id] = [], [command.id or id]
+            return []
         plan = self._plan(command, now)
         touched = plan.touched
-        self._expire(touched, now)
+        expired = self._expire(touched, now)
         time = max(now, *(self.wallets[end].time for end in touched))
         for end in touched:
             self.wallets[end].balance += plan.net.get(end, 0)
             self.wallets[end].version += 1
             self.wallets[end].time = time
-        reversible = isinstance(command, Post | CaptureHold)
-        self.moved[id], self.touched[id] = (plan.moves if reversible else None), list(touched)
+        self.moved[id], self.touched[id] = plan.moves, list(touched)
+        if isinstance(command, Post | CaptureHold):
+            self.reversible.add(id)
         match command:
             case PlaceHold():
                 lasts = command.expires_in_s
@@ -263,13 +265,21 @@ class Model:
                 wallet.ceiling = command.ceiling.ceiling if command.ceiling else wallet.ceiling
             case Post() | FenceKey():
                 pass
+        return expired
 
-    def _expire(self, wallets: Iterable[UUID], now: datetime) -> None:
-        for hold in self.holds.values():
+    def follow_expiry(self, hold: UUID, id: UUID) -> None:
+        """The transaction by which the hold expired has this id."""
+        self.moved[id], self.touched[id] = [], [self.holds[hold].wallet]
+
+    def _expire(self, wallets: Iterable[UUID], now: datetime) -> list[UUID]:
+        expired = []
+        for id, hold in self.holds.items():
             if hold.wallet in wallets and hold.lapsed(now):
+                expired.append(id)
                 hold.status, hold.remaining = HoldStatus.EXPIRED, 0
                 self.wallets[hold.wallet].version += 1
                 self.wallets[hold.wallet].time = max(now, self.wallets[hold.wallet].time)
+        return expired
 
 
 def end_of(outcome: Outcome) -> End:

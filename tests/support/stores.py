@@ -47,7 +47,7 @@ class World:
     async def open(self, *ids: UUID, balance: int = 100) -> None:
         """Open wallets, an hour ago, with this much in each."""
         opened = [OpenWallet(f"open-{id}", "EUR", id=id) for id in ids]
-        funded = [credit(f"fund-{id}", id, balance) for id in ids]
+        funded = [credit(f"fund-{id}", id, balance) for id in ids if balance]
         await self.an_hour_ago.do(*opened, *funded)
 
     async def do(self, *commands: Command, tenant: UUID | None = None) -> Sequence[Outcome]:

@@ -61,10 +61,11 @@ T = TypeVar("T")
 def _weighted(*options: tuple[int, st.SearchStrategy[T]]) -> st.SearchStrategy[T]:
     """One of the options, as often as its weight says. (``one_of`` would take an option named twice for one.)"""
     strategies = [strategy for weight, strategy in options for _ in range(weight)]
-    return st.sampled_from(strategies).flatmap(lambda strategy: strategy)
+    return st.integers(0, len(strategies) - 1).flatmap(lambda number: strategies[number])
 
 
 def _often(*options: tuple[int, T]) -> st.SearchStrategy[T]:
+    """One of the values, as often as its weight says."""
     return st.sampled_from([value for weight, value in options for _ in range(weight)])
 
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-NOON = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
+NOON = datetime(2024, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
 """Where most tests start. In the past of any real database, which matters to ``tests.support.stores``."""
 
 
