@@ -92,7 +92,9 @@ def postmaster_of(cluster: Path) -> psutil.Process | None:
     pids = {process.pid for process in processes}
     for process in processes:
         with suppress(psutil.Error):
-            if process.ppid() not in pids and not process.cmdline()[0].startswith("postgres:"):
+            # A process that is just ending has no command line any more.
+            title = process.cmdline()[:1]
+            if process.ppid() not in pids and title and not title[0].startswith("postgres:"):
                 return process
     return None
 

@@ -41,8 +41,6 @@ AWAY: Final = frozenset(
 AWAY_CLASSES: Final = frozenset(
     {
         "08",  # connection exception
-        "28",  # invalid authorization: a password that was changed under way
-        "3D",  # invalid catalog name: the database is gone, or not restored yet
         "53",  # insufficient resources: disk full, out of memory, too many connections
         "58",  # system error: input or output failed
     }
@@ -60,11 +58,15 @@ _WITHOUT_STATE: Final = (
 
 def sqlstate_of(error: BaseException) -> str | None:
     """The SQLSTATE that the server gave, however the error is wrapped; None if it gave none."""
+    return _from_server(error, "sqlstate")
+
+
+def _from_server(error: BaseException, field: str) -> str | None:
     seen: BaseException | None = error
     while seen is not None:
-        state = getattr(seen, "sqlstate", None)
-        if isinstance(state, str):
-            return state
+        value = getattr(seen, field, None)
+        if isinstance(value, str):
+            return value
         seen = seen.orig if isinstance(seen, DBAPIError) else seen.__cause__
     return None
 
@@ -72,7 +74,9 @@ def sqlstate_of(error: BaseException) -> str | None:
 def _is_away(error: BaseException) -> bool:
     state = sqlstate_of(error)
     if state is not None:
-        return state in AWAY or state[:2] in AWAY_CLASSES
+        # A fatal error ends the session, or keeps it from beginning: no database, no such role, no connections allowed.
+        ended = _from_server(error, "severity_en") in ("FATAL", "PANIC")
+        return ended or state in AWAY or state[:2] in AWAY_CLASSES
     return isinstance(error, _WITHOUT_STATE) or (isinstance(error, DBAPIError) and error.connection_invalidated)
 
 
