@@ -116,7 +116,7 @@ def test_reverses_a_transaction_once(ui: Ui, truth: Truth) -> None:
     ui.page.get_by_role("link", name="Money in").click()
     again = ui.button("Reverse this transaction")
     expect(again).to_have_accessible_description(re.compile("reversed already"))
-    again.click(force=True)
+    again.press("Enter")
     assert truth.changes(id) == [1000, -1000]
 
 
@@ -217,3 +217,21 @@ def test_pages_through_entries(ui: Ui, truth: Truth) -> None:
     ui.button("Next").click()
     expect(rows).to_have_count(5)
     expect(rows.last).to_contain_text("Opened")
+
+
+def test_a_hold_that_expires_gives_back_its_amount_while_one_looks_on(ui: Ui, truth: Truth) -> None:
+    id = truth.open(balance=1000)
+    truth.write("POST", f"/v1/wallets/{id}/holds", {"amount": 400, "expires_in": 3})
+    ui.go_to_wallet(id)
+    ui.page.get_by_role("tab", name="Holds").click()
+    expect(ui.page.get_by_test_id("available")).to_have_text("€6.00")
+    expect(ui.page.get_by_test_id("available")).to_have_text("€10.00")
+    expect(ui.page.get_by_role("row").filter(has_text="Expired")).to_be_visible()
+    expect(ui.button("Release")).to_be_hidden()
+
+
+def test_says_that_there_is_no_such_wallet_or_page(ui: Ui) -> None:
+    ui.go("/wallets/0190a0a0-0000-7000-8000-000000000000")
+    ui.expect_message("There is no such wallet.")
+    ui.go("/wallets/no-id")
+    expect(ui.page.get_by_role("heading", name="There is no such page")).to_be_visible()

@@ -67,7 +67,7 @@ class Ui:
         expect(button).to_have_attribute("aria-disabled", "true")
         expect(button).to_have_accessible_description(reason)
         button.hover()
-        expect(self.page.get_by_role("tooltip").filter(has_text=reason)).to_be_visible()
+        expect(self.page.get_by_role("tooltip").filter(has_text=reason).first).to_be_visible()
         self.page.mouse.move(0, 0)
 
     def expect_unread(self) -> None:

@@ -53,3 +53,8 @@ export class ReadFailed extends Error {
     super(problem?.title ?? `The service answered ${status}`);
   }
 }
+
+/** Whether a read failed because there is no such thing. */
+export function isMissing(error: Error | null): boolean {
+  return error instanceof ReadFailed && error.status === 404;
+}

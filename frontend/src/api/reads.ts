@@ -1,5 +1,6 @@
 import { keepPreviousData, type QueryClient, queryOptions, useQueryClient } from "@tanstack/react-query";
 import { client, dataOf, until } from "./client";
+import { isMissing } from "./problem";
 import type { Kind, Wallet, WalletStatus } from "./shapes";
 
 /** How often an open page asks again, in milliseconds: changes made elsewhere appear within 2 s. */
@@ -36,7 +37,8 @@ export function walletQuery(queries: QueryClient, id: string) {
       }
       return { wallet, etag: response.headers.get("ETag") };
     },
-    refetchInterval: POLL_MS,
+    // What is not there is not asked for again and again.
+    refetchInterval: ({ state: { error } }) => (isMissing(error) ? false : POLL_MS),
   });
 }
 
@@ -79,9 +81,10 @@ export function entriesQuery(id: string, version: number, cursor: string | undef
   });
 }
 
-export function holdsQuery(id: string, version: number, cursor: string | undefined) {
+/** Holds expire without a new version, which is written only when the wallet is next written to. */
+export function holdsQuery({ id, version, held }: Wallet, cursor: string | undefined) {
   return queryOptions({
-    queryKey: ["wallet", id, "holds", cursor ?? null, version],
+    queryKey: ["wallet", id, "holds", cursor ?? null, version, held],
     queryFn: async ({ signal }) =>
       dataOf(
         await client.GET("/v1/wallets/{id}/holds", {

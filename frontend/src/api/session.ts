@@ -37,13 +37,22 @@ export function wasRefused(): boolean {
 export function takeKeyFromAddress(): void {
   const take = () => {
     if (location.hash.startsWith(FRAGMENT)) {
-      const key = decodeURIComponent(location.hash.slice(FRAGMENT.length));
+      const key = decoded(location.hash.slice(FRAGMENT.length));
       history.replaceState(null, "", `${location.pathname}${location.search}#/`);
       signIn(key);
     }
   };
   take();
   window.addEventListener("hashchange", take);
+}
+
+/** Percent signs may be escapes, or part of a key that nobody escaped. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /** The tab's API key; the component is drawn anew when it changes. */

@@ -2,6 +2,7 @@ import { Route, Router, Switch } from "wouter";
 import { useHashLocation } from "wouter/use-hash-location";
 import { useApiKey } from "../api/session";
 import { WriterProvider } from "../intents/context";
+import { isWalletId } from "../wallets/labels";
 import { WalletPage } from "../wallets/WalletPage";
 import { WalletsPage } from "../wallets/WalletsPage";
 import { Frame } from "./Frame";
@@ -23,13 +24,17 @@ export function App() {
               <WalletsPage />
             </Route>
             <Route<{ id: string; part?: string; item?: string }> path="/wallets/:id/:part?/:item?">
-              {({ id, part, item }) => (
-                <WalletPage
-                  key={id}
-                  id={id}
-                  transactionId={part === "transactions" && item !== undefined ? item : null}
-                />
-              )}
+              {({ id, part, item }) =>
+                isWalletId(id) ? (
+                  <WalletPage
+                    key={id}
+                    id={id}
+                    transactionId={part === "transactions" && item !== undefined ? item : null}
+                  />
+                ) : (
+                  <NotFoundPage />
+                )
+              }
             </Route>
             <Route>
               <NotFoundPage />

@@ -1,7 +1,7 @@
 import { ActionIcon, Badge, Container, Tooltip } from "@mantine/core";
 import { LogOut } from "lucide-react";
-import { type ReactNode, useRef } from "react";
-import { Link, useRoute } from "wouter";
+import { type ReactNode, type RefObject, useEffect, useRef } from "react";
+import { Link, useLocation, useRoute } from "wouter";
 import { signOut } from "../api/session";
 import { useOpenIntents } from "../intents/context";
 import logo from "../wallet.svg";
@@ -12,6 +12,7 @@ import { useOnline } from "./online";
 /** What all pages have around them. */
 export function Frame({ children }: { children: ReactNode }) {
   const main = useRef<HTMLDivElement>(null);
+  useFocusOnNewPage(main);
   return (
     <>
       {/* The fragment of the address belongs to the pages, so this is no link but moves the focus itself. */}
@@ -64,16 +65,29 @@ function Pending() {
   return (
     <output aria-live="polite">
       {!online ? (
-        <Badge color="yellow" variant="light" size="lg">
+        <Badge color="yellow" variant="light" size="lg" tt="none">
           Offline
         </Badge>
       ) : (
         open > 0 && (
-          <Badge color="yellow" variant="light" size="lg">
+          <Badge color="yellow" variant="light" size="lg" tt="none">
             {open} pending
           </Badge>
         )
       )}
     </output>
   );
+}
+
+/** On another page the keyboard starts at its content, as after any link. A drawer beside the page is the same page. */
+function useFocusOnNewPage(main: RefObject<HTMLElement | null>) {
+  const [location] = useLocation();
+  const page = location.split("/").slice(0, 3).join("/");
+  const shown = useRef(page);
+  useEffect(() => {
+    if (shown.current !== page) {
+      shown.current = page;
+      main.current?.focus();
+    }
+  }, [page, main]);
 }

@@ -1,6 +1,6 @@
 import { createTheme, Drawer, Modal, Tooltip } from "@mantine/core";
 
-const closeButtonProps = { "aria-label": "Close" };
+const closeButtonProps = { "aria-label": "Close this window" };
 
 /** The look is in theme.css, as style sheets are what the content security policy takes; here is what components do. */
 export const theme = createTheme({

@@ -1,89 +1,29 @@
-import { onlineManager, QueryClient } from "@tanstack/react-query";
+import { onlineManager } from "@tanstack/react-query";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { Wallet } from "../api/shapes";
-import { bodyOf, type Draft, guardOf, type Intent } from "./intent";
+import { bodyOf } from "./intent";
 import type { Answer } from "./settlement";
-import type { Transport } from "./transport";
-import { isOpen, RETRIES_MAX, type Tracked, Writer } from "./writer";
-
-const ACCOUNT = "account";
-const wallet = { id: "w", version: 7, balance: 1500, held: 0, status: "active" } as Wallet;
-const draft: Draft = {
-  operation: "credit",
-  title: "Credit €5.00",
-  wallets: ["w"],
-  currency: "EUR",
-  effect: { change: 500, heldChange: 0 },
-  request: { method: "post", path: "/v1/wallets/w/credits", body: { amount: 500 } },
-  guard: guardOf(wallet),
-};
-
-const applied: Answer = {
-  status: 201,
-  body: { id: "t", entries: [{ wallet_id: "w", version: 8, balance_after: 2000 }] },
-  replayed: false,
-  retryAfterMs: null,
-};
-const lost: Answer = { lost: "network" };
-const busy = problem(503, "overloaded", "not_applied", "same_key");
-const conflict = problem(409, "version-conflict", "not_applied", "reread");
-const rejected = problem(422, "insufficient-funds", "rejected", "new_key");
-const refused = problem(403, "forbidden", "not_applied", "never");
-
-function problem(status: number, slug: string, outcome: string, retry: string): Answer {
-  const body = { type: `/problems/${slug}`, title: "", status, detail: "", instance: "/", outcome, retry };
-  return { status, body, replayed: false, retryAfterMs: null };
-}
-
-/** A service that gives these answers, the last one again and again, and remembers what it was sent. */
-class Script implements Transport {
-  readonly sent: Intent[] = [];
-  readonly fenced: string[] = [];
-  fenceAnswer: Answer = lost;
-
-  constructor(private readonly answers: Answer[]) {}
-
-  async send(intent: Intent): Promise<Answer> {
-    this.sent.push(intent);
-    return (this.answers.length > 1 ? this.answers.shift() : this.answers[0]) ?? lost;
-  }
-
-  async fence(key: string): Promise<Answer> {
-    this.fenced.push(key);
-    return this.fenceAnswer;
-  }
-}
-
-function writerOn(script: Transport, account = ACCOUNT): Writer {
-  const queries = new QueryClient();
-  // As its provider does on a page: then what is paused goes on when the network is back.
-  queries.mount();
-  return new Writer(queries, script, account);
-}
-
-function only(writer: Writer): Tracked {
-  const [tracked, ...others] = writer.snapshot();
-  if (tracked === undefined || others.length > 0) {
-    throw new Error(`not one intent but ${writer.snapshot().length}`);
-  }
-  return tracked;
-}
-
-const settle = () => vi.advanceTimersByTimeAsync(60_000);
-const stored = () => Array.from({ length: localStorage.length }, (_, index) => localStorage.key(index));
+import { isOpen, RETRIES_MAX, type Writer } from "./writer";
+import {
+  ACCOUNT,
+  applied,
+  busy,
+  conflict,
+  draft,
+  lost,
+  only,
+  refused,
+  rejected,
+  Script,
+  settle,
+  stored,
+  stubStorage,
+  wallet,
+  writerOn,
+} from "./writer.fixtures";
 
 beforeEach(() => {
   vi.useFakeTimers();
-  const items = new Map<string, string>();
-  vi.stubGlobal("localStorage", {
-    get length() {
-      return items.size;
-    },
-    key: (index: number) => [...items.keys()][index] ?? null,
-    getItem: (name: string) => items.get(name) ?? null,
-    setItem: (name: string, value: string) => items.set(name, value),
-    removeItem: (name: string) => items.delete(name),
-  });
+  stubStorage();
 });
 
 afterEach(() => {

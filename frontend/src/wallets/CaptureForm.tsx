@@ -14,7 +14,7 @@ import { useWhyBusy } from "./WalletIntents";
 /** Takes a hold, or a part of it. */
 export function CaptureForm({ wallet, hold, onDone }: FormProps & { hold: Hold }) {
   const writer = useWriter();
-  const busy = useWhyBusy(wallet.id);
+  const busy = useWhyBusy(wallet.id, hold.destination);
   const { currency } = wallet;
   const remaining = BigInt(hold.remaining);
   const [text, setText] = useState(editableAmount(remaining, currency));

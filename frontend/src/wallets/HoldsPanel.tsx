@@ -20,7 +20,7 @@ import table from "./wallets.module.css";
 /** What is set aside, and was; with capture and release. */
 export function HoldsPanel({ wallet }: { wallet: Wallet }) {
   const pages = usePages();
-  const { data, error } = useQuery(holdsQuery(wallet.id, wallet.version, pages.cursor));
+  const { data, error } = useQuery(holdsQuery(wallet, pages.cursor));
   const [capturing, setCapturing] = useState<Hold | null>(null);
   const close = () => setCapturing(null);
   return (
@@ -60,7 +60,7 @@ export function HoldsPanel({ wallet }: { wallet: Wallet }) {
 
 function Row({ hold, wallet, onCapture }: { hold: Hold; wallet: Wallet; onCapture: () => void }) {
   const writer = useWriter();
-  const busy = useWhyBusy(wallet.id);
+  const busy = useWhyBusy(wallet.id, hold.destination);
   const { currency } = wallet;
   return (
     <Table.Tr>

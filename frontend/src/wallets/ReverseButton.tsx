@@ -18,7 +18,7 @@ interface Props {
 /** Moves back what a transaction moved, after showing what that does to the wallet whose page this is. */
 export function ReverseButton({ wallet, transaction, onDone }: Props) {
   const writer = useWriter();
-  const busy = useWhyBusy(wallet.id);
+  const busy = useWhyBusy(wallet.id, ...transaction.entries.map((each) => each.wallet_id));
   const { data } = useQuery(transactionsQuery(wallet.id, wallet.version, "reversal"));
   const reversed = data?.items.some((each) => each.reverses === transaction.id) ?? false;
   const entry = transaction.entries.find((each) => each.wallet_id === wallet.id);

@@ -4,12 +4,14 @@ import type { FormProps } from "./Actions";
 import { transferDraft } from "./drafts";
 import { MoveForm } from "./MoveForm";
 import { whyNotIn } from "./rules";
+import { useWhyBusy } from "./WalletIntents";
 import { WalletPicker } from "./WalletPicker";
 
 /** Money moves to another wallet of the same currency. */
 export function TransferForm({ wallet, onDone }: FormProps) {
   const [to, setTo] = useState<Wallet | null>(null);
-  const whyNot = to === null ? "Choose where it goes" : whyNotIn(to);
+  const busy = useWhyBusy(to?.id);
+  const whyNot = to === null ? "Choose where it goes" : (busy ?? whyNotIn(to));
   return (
     <MoveForm
       wallet={wallet}

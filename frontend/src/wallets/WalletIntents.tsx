@@ -1,14 +1,15 @@
-import { Alert, Anchor } from "@mantine/core";
+import { Alert, Anchor, Stack } from "@mantine/core";
 import { Clock } from "lucide-react";
 import { Link } from "wouter";
 import type { Wallet } from "../api/shapes";
-import { useTrackedOf } from "../intents/context";
+import { useOpenIntents, useTrackedOf } from "../intents/context";
 import { IntentCard } from "../intents/IntentCard";
 import { isOpen } from "../intents/writer";
+import classes from "./wallet.module.css";
 
 /** What is under way with a wallet, and what became of the last write. */
 export function WalletIntents({ wallet }: { wallet: Wallet }) {
-  return useTrackedOf(wallet.id).map((tracked) => {
+  const cards = useTrackedOf(wallet.id).map((tracked) => {
     const { intent } = tracked;
     if (intent.wallets[0] === wallet.id) {
       return <IntentCard key={intent.key} tracked={tracked} wallet={wallet} />;
@@ -23,10 +24,16 @@ export function WalletIntents({ wallet }: { wallet: Wallet }) {
       </Alert>
     ) : null;
   });
+  // There from the start, so that screen readers tell what comes into it.
+  return (
+    <Stack gap="sm" aria-live="polite" className={classes.intents}>
+      {cards}
+    </Stack>
+  );
 }
 
-/** Why nothing may be written to a wallet just now: one write at a time. */
-export function useWhyBusy(walletId: string): string | null {
-  const open = useTrackedOf(walletId).find(isOpen);
+/** Why nothing may be written to these wallets just now: one write at a time for each. */
+export function useWhyBusy(...wallets: (string | null | undefined)[]): string | null {
+  const open = useOpenIntents().find(({ intent }) => intent.wallets.some((each) => wallets.includes(each)));
   return open === undefined ? null : `First has to be settled: ${open.intent.title}`;
 }
