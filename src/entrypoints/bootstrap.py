@@ -19,12 +19,14 @@ from litestar import Litestar
 from litestar.types import ASGIApp
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from adapters.checkpoint_file import CheckpointError, read_checkpoint, write_checkpoint
 from adapters.embedded_postgres import DATABASE, DataDirInUse, EmbeddedPostgres, EmbeddedPostgresError
 from adapters.embedded_postgres_processes import PidFile
 from adapters.ids import UuidV7
 from adapters.postgres import migrate
 from adapters.postgres.admin import SCOPES, SECRET_PREFIX, Admin
 from adapters.postgres.api_keys import ApiKeys
+from adapters.postgres.audit import PostgresAudit
 from adapters.postgres.engine import INDEX_ONLY_PLANS, create_engine
 from adapters.postgres.migrate import MigrationError, SchemaState, SchemaStatus
 from adapters.postgres.reader import PostgresReader
@@ -42,14 +44,19 @@ __all__ = [
     "SCOPES",
     "Admin",
     "BootstrapError",
+    "CheckpointError",
+    "PostgresAudit",
     "Prepared",
     "administered",
     "administration",
     "application",
     "explained",
     "prepared",
+    "read_checkpoint",
     "schema_status",
     "upgrade",
+    "verification",
+    "write_checkpoint",
 ]
 
 LEDGER_CONNECTIONS: Final = 4
@@ -59,6 +66,9 @@ READER_CONNECTIONS: Final = 8
 """For reads and for looking up API keys. Apart from the ledger's, so that a flood of reads does not stop the writes."""
 
 CONNECT_MS_MIN: Final = 1_000
+VERIFICATION_IDLE_MS_MAX: Final = 60_000
+"""How long a proof may take between two questions to the database, before the database lets go of its snapshot."""
+
 DRAIN_S_MAX: Final = 30.0
 """How long the end of the service waits for batches that are still being carried out, in seconds."""
 
@@ -152,6 +162,28 @@ async def administration(url: str) -> AsyncIterator[Admin]:
     engine = create_engine(url, pool_size=1, application_name="wallet-admin")
     try:
         yield Admin(engine)
+    finally:
+        await engine.dispose()
+
+
+@asynccontextmanager
+async def verification(url: str) -> AsyncIterator[PostgresAudit]:
+    """Proofs of what is in the database, as the service's role, which could not change it. They may take their time.
+
+    Raises what ``explained`` explains.
+    """
+    _require_usable(await migrate.status(url))
+    engine = create_engine(
+        url,
+        pool_size=1,
+        role=SERVICE_ROLE,
+        planner=INDEX_ONLY_PLANS,
+        statement_timeout_ms=0,
+        idle_in_transaction_timeout_ms=VERIFICATION_IDLE_MS_MAX,
+        application_name="wallet-verify",
+    )
+    try:
+        yield PostgresAudit(engine)
     finally:
         await engine.dispose()
 

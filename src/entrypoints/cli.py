@@ -18,6 +18,7 @@ from entrypoints import bootstrap
 from entrypoints.bootstrap import BootstrapError, Prepared
 from entrypoints.http import server
 from entrypoints.settings import SettingError, Settings
+from entrypoints.verify_command import verify
 
 SETTINGS_HELP: Final = """\b
 Settings are environment variables:
@@ -62,6 +63,9 @@ def serve() -> None:
                 request_timeout_s=settings.request_timeout_ms / 1000,
                 announce=partial(_announce, settings, port, prepared),
             )
+
+
+main.add_command(verify)
 
 
 @main.group()

@@ -120,13 +120,16 @@ class TenantProof:
         return not self.findings.counts
 
 
-async def verify_wallet(view: AuditView, wallet: AuditWallet) -> WalletProof:
-    """Prove one wallet from its first entry to its row."""
+async def verify_wallet(
+    view: AuditView, wallet: AuditWallet, progress: Callable[[int, int], None] = lambda done, total: None
+) -> WalletProof:
+    """Prove one wallet from its first entry to its row. ``progress`` is told entries done and entries in all."""
     findings, flows = Findings(), Flows()
     audit = ChainAudit(wallet, findings, flows, ChainHead())
     async with aclosing(view.entries({wallet.id: 1})) as portions:
         async for entries in portions:
             audit.feed(entries)
+            progress(flows.entries, wallet.version)
     audit.finish()
     return WalletProof(flows.entries, audit.head.hash, findings.results(WALLET_CHECKS), findings)
 

@@ -7,12 +7,12 @@ from typing import Any
 from typing import cast as cast_type
 from uuid import UUID
 
-from sqlalchemy import Executable, Row
+from sqlalchemy import Executable, Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.postgres.audit_statements import ENTRIES, MISSING, OWNERLESS, TOTALS, WALLETS
 from adapters.postgres.errors import translating
-from adapters.postgres.schema import wallets
+from adapters.postgres.schema import tenants, wallets
 from adapters.postgres.statements import parameters
 from wallet_core.audit import AuditEntry, AuditWallet
 from wallet_core.ports import StaleSnapshot, Unavailable
@@ -36,6 +36,13 @@ class PostgresAudit:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+
+    async def tenants(self) -> Mapping[str, UUID]:
+        """All tenants, by name, in the order of their names. Raises ``Unavailable``."""
+        with _reading():
+            async with self._engine.connect() as connection:
+                rows = await connection.execute(select(tenants.c.name, tenants.c.id).order_by(tenants.c.name))
+                return {row.name: row.id for row in rows}
 
     def view(self, tenant: UUID) -> AbstractAsyncContextManager[AuditView]:
         return self._view(tenant)
