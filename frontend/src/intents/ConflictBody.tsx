@@ -8,6 +8,7 @@ import { Money } from "../ui/Money";
 import { kindLabel } from "../wallets/labels";
 import { after, sumsOf, whyNotChange, whyNotOut } from "../wallets/rules";
 import { useWriter } from "./context";
+import classes from "./intents.module.css";
 import type { Tracked } from "./writer";
 
 const ENTRIES_SHOWN_MAX = 5;
@@ -74,10 +75,18 @@ function Difference({ tracked: { intent }, wallet }: { tracked: Tracked; wallet:
   const then =
     effect && after(sums, { change: BigInt(effect.change), heldChange: BigInt(effect.heldChange) });
   return (
-    <Table layout="auto" withRowBorders={false} verticalSpacing={2} aria-label="What has changed">
+    <Table
+      layout="auto"
+      withRowBorders={false}
+      verticalSpacing={2}
+      horizontalSpacing={0}
+      aria-label="What has changed"
+    >
       <Table.Tbody>
         <Table.Tr>
-          <Table.Th scope="row">Balance</Table.Th>
+          <Table.Th scope="row" className={classes.name}>
+            Balance
+          </Table.Th>
           <Table.Td>
             <Money minor={guard.balance} currency={wallet.currency} /> →{" "}
             <Money minor={sums.balance} currency={wallet.currency} fw={700} />
@@ -90,7 +99,9 @@ function Difference({ tracked: { intent }, wallet }: { tracked: Tracked; wallet:
         </Table.Tr>
         {BigInt(guard.held) !== sums.held && (
           <Table.Tr>
-            <Table.Th scope="row">Held</Table.Th>
+            <Table.Th scope="row" className={classes.name}>
+              Held
+            </Table.Th>
             <Table.Td>
               <Money minor={guard.held} currency={wallet.currency} /> →{" "}
               <Money minor={sums.held} currency={wallet.currency} fw={700} />
@@ -99,7 +110,9 @@ function Difference({ tracked: { intent }, wallet }: { tracked: Tracked; wallet:
         )}
         {guard.status !== wallet.status && (
           <Table.Tr>
-            <Table.Th scope="row">Status</Table.Th>
+            <Table.Th scope="row" className={classes.name}>
+              Status
+            </Table.Th>
             <Table.Td>
               {guard.status} → <b>{wallet.status}</b>
             </Table.Td>
@@ -107,7 +120,9 @@ function Difference({ tracked: { intent }, wallet }: { tracked: Tracked; wallet:
         )}
         {shown.map((entry) => (
           <Table.Tr key={entry.version}>
-            <Table.Th scope="row">Version {entry.version}</Table.Th>
+            <Table.Th scope="row" className={classes.name}>
+              Version {entry.version}
+            </Table.Th>
             <Table.Td>
               {kindLabel(entry.kind, entry.change)}{" "}
               {entry.change !== 0 && <Money minor={entry.change} currency={wallet.currency} signed />}
@@ -116,7 +131,9 @@ function Difference({ tracked: { intent }, wallet }: { tracked: Tracked; wallet:
         ))}
         {since > shown.length && (
           <Table.Tr>
-            <Table.Th scope="row">Before</Table.Th>
+            <Table.Th scope="row" className={classes.name}>
+              Before
+            </Table.Th>
             <Table.Td>{since - shown.length} more changes</Table.Td>
           </Table.Tr>
         )}

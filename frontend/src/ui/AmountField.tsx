@@ -1,4 +1,4 @@
-import { TextInput } from "@mantine/core";
+import { Text, TextInput } from "@mantine/core";
 import { exampleAmount, type Reading } from "../money/amount";
 
 interface Props {
@@ -26,7 +26,11 @@ export function AmountField({ currency, text, onText, reading, whyNot, autoFocus
       placeholder={exampleAmount(currency)}
       inputMode="decimal"
       autoComplete="off"
-      rightSection={currency}
+      rightSection={
+        <Text span size="sm" c="dimmed">
+          {currency}
+        </Text>
+      }
       rightSectionWidth={currency.length * 10 + 20}
       rightSectionPointerEvents="none"
       data-autofocus={autoFocus || undefined}
