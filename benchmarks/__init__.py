@@ -1,0 +1,1 @@
+"""Measurements, each as a ratio to what pgbench does on the same server in the same run."""
