@@ -65,6 +65,9 @@ LEDGER_CONNECTIONS: Final = 4
 READER_CONNECTIONS: Final = 8
 """For reads and for looking up API keys. Apart from the ledger's, so that a flood of reads does not stop the writes."""
 
+PROVING_CONNECTIONS: Final = 1
+"""For proofs of wallets, which are work for the process as well: one at a time leaves time for everybody else."""
+
 CONNECT_MS_MIN: Final = 1_000
 VERIFICATION_IDLE_MS_MAX: Final = 60_000
 """How long a proof may take between two questions to the database, before the database lets go of its snapshot."""
@@ -106,8 +109,9 @@ def application(settings: Settings, database_url: str) -> ASGIApp:
     )
     writing = connect(pool_size=LEDGER_CONNECTIONS, planner=INDEX_ONLY_PLANS)
     reading = connect(pool_size=READER_CONNECTIONS, planner=INDEX_ONLY_PLANS)
+    proving = connect(pool_size=PROVING_CONNECTIONS, planner=INDEX_ONLY_PLANS)
     ledger = GroupCommit(BatchLedger(PostgresStore(writing), UuidV7()))
-    service = Service(ledger, PostgresReader(reading), ApiKeys(reading), timeout_ms / 1000)
+    service = Service(ledger, PostgresReader(reading), PostgresAudit(proving), ApiKeys(reading), timeout_ms / 1000)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -118,6 +122,7 @@ def application(settings: Settings, database_url: str) -> ASGIApp:
             await asyncio.wait([asyncio.create_task(ledger.close())], timeout=DRAIN_S_MAX)
             await writing.dispose()
             await reading.dispose()
+            await proving.dispose()
 
     return create_app(service, lifespan=[lifespan])
 

@@ -22,6 +22,7 @@ from entrypoints.http.service import Service
 from wallet_core.group_commit import GroupCommit
 from wallet_core.ledger import BatchLedger
 from wallet_core.ports import Authenticator, Ledger, Principal, Reader
+from wallet_core.verify import AuditSource
 
 TENANT: Final = uuid4()
 OTHER_TENANT: Final = uuid4()
@@ -128,15 +129,18 @@ async def running_api(
     *,
     ledger: Ledger | None = None,
     reader: Reader | None = None,
+    audit: AuditSource | None = None,
     authenticator: Authenticator | None = None,
     timeout_s: float = 5.0,
     **limits: int,
 ) -> AsyncIterator[Api]:
-    """The service over a new ledger; ``ledger``, ``reader`` and ``authenticator`` stand in for the real ones."""
+    """The service over a new ledger; what is given stands in for the real one."""
     clock = Clock()
     store = MemoryStore(clock)
     real = GroupCommit(BatchLedger(store, UuidV7()))
-    service = Service(ledger or real, reader or store, authenticator or KnownKeys(), timeout_s, **limits)
+    service = Service(
+        ledger or real, reader or store, audit or store, authenticator or KnownKeys(), timeout_s, **limits
+    )
     async with client_of(create_app(service)) as client:
         yield Api(client, store, clock)
     await real.close()

@@ -23,7 +23,7 @@ PAGES: Final = {"/", "/assets/{name}", "/problems/{slug}", "/schema", "/schema/o
 
 def routes() -> Iterator[tuple[str, str]]:
     """Every method and path that the application takes."""
-    service = Service(Always(Overloaded()), MemoryStore(), KnownKeys(), 1.0)
+    service = Service(Always(Overloaded()), MemoryStore(), MemoryStore(), KnownKeys(), 1.0)
     for route in create_routes(service).routes:
         assert isinstance(route, HTTPRoute)
         path = re.sub(r"\{(\w+):\w+\}", r"{\1}", route.path_format if "{" not in route.path else route.path)

@@ -73,7 +73,7 @@ def built(tmp_path: Path) -> Path:
 
 
 def app_with_ui(folder: Path) -> object:
-    service = Service(Always(Overloaded()), MemoryStore(), KnownKeys(), 1.0)
+    service = Service(Always(Overloaded()), MemoryStore(), MemoryStore(), KnownKeys(), 1.0)
     return create_app(service, ui=UserInterface(folder))
 
 

@@ -25,6 +25,7 @@ CONTRACT: Final = {
     "GET /v1/wallets/{id}": 200,
     "GET /v1/wallets": 200,
     "GET /v1/wallets/{id}/entries": 200,
+    "GET /v1/wallets/{id}/verification": 200,
     "GET /v1/transactions/{id}": 200,
     "GET /v1/transactions": 200,
     "GET /v1/holds/{id}": 200,

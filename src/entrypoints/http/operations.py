@@ -12,6 +12,8 @@ from entrypoints.http.operation import BODY, KEYED, Operation, Parameter, read, 
 from entrypoints.http.paging import LIMIT_DEFAULT, LIMIT_MAX
 from entrypoints.http.problem_types import ProblemType
 from entrypoints.http.rejection_types import OF_REASON
+from entrypoints.http.verification import DESCRIPTION as VERIFICATION
+from entrypoints.http.verification import WalletVerification
 from wallet_core.checks import KEY_LENGTH_MAX
 from wallet_core.model import Kind, Reason, WalletStatus
 from wallet_core.money import AMOUNT_MAX, CURRENCY_PATTERN
@@ -112,6 +114,17 @@ OPERATIONS: Final[Sequence[Operation]] = (
         shapes.EntryPage,
         types.WALLET_NOT_FOUND,
         query=_PAGE,
+    ),
+    attrs.evolve(
+        read(
+            "verifyWallet",
+            "/v1/wallets/{id}/verification",
+            "Wallets",
+            "Prove a wallet's whole history",
+            WalletVerification,
+            types.WALLET_NOT_FOUND,
+        ),
+        description=VERIFICATION,
     ),
     write(
         "placeHold",

@@ -16,6 +16,7 @@ from entrypoints.http.paging import PAGE_PARAMETERS, Page, integer, version_or_n
 from entrypoints.http.problems import Refused, malformed, refusal
 from entrypoints.http.requests import header_values, path_id, query_parameters, visible_ascii
 from entrypoints.http.service import Service
+from entrypoints.http.verification import verify_wallet
 from wallet_core.checks import KEY_LENGTH_MAX
 from wallet_core.model import Kind, Transaction, Wallet, WalletStatus
 from wallet_core.money import AMOUNT_MAX, is_currency
@@ -149,6 +150,7 @@ READS: Final[Mapping[str, Read]] = {
     "getWallet": get_wallet,
     "listWallets": list_wallets,
     "listEntries": list_entries,
+    "verifyWallet": verify_wallet,
     "listHolds": list_holds,
     "getTransaction": get_transaction,
     "listTransactions": list_transactions,

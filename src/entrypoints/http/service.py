@@ -15,6 +15,7 @@ from entrypoints.http.requests import header_values
 from wallet_core.commands import Command
 from wallet_core.outcomes import Outcome
 from wallet_core.ports import Authenticator, Ledger, Principal, Reader, Unavailable
+from wallet_core.verify import AuditSource
 
 READS_MAX: Final = 1000
 """How many reads may be under way or wait for a connection; more are turned away at once."""
@@ -37,6 +38,7 @@ class Service:
 
     ledger: Ledger
     reader: Reader
+    audit: AuditSource
     authenticator: Authenticator
     timeout_s: float
     reads_max: int = READS_MAX
