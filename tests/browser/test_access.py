@@ -97,6 +97,7 @@ def test_everything_is_done_with_the_keyboard_alone(ui: Ui, truth: Truth) -> Non
     ui.expect_message("Done: Credit €12.50")
     tab_to("button", "Hold")
     page.keyboard.press("Enter")
+    expect(ui.dialog().get_by_label("Amount")).to_be_focused()
     page.keyboard.type("2")
     page.keyboard.press("Escape")
     expect(ui.dialog()).to_be_hidden()
@@ -165,6 +166,13 @@ def its_holds(ui: Ui, id: str, truth: Truth) -> None:
     expect(ui.button("Release")).to_be_visible()
 
 
+def its_proof(ui: Ui, id: str, truth: Truth) -> None:
+    a_wallet(ui, id, truth)
+    ui.page.get_by_role("tab", name="Proof").click()
+    ui.button("Prove this wallet").click()
+    ui.expect_message("The wallet is proved").scroll_into_view_if_needed()
+
+
 def a_transfer_form(ui: Ui, id: str, truth: Truth) -> None:
     a_wallet(ui, id, truth)
     ui.choose("Transfer").get_by_label("Amount").fill("25.50")
@@ -204,6 +212,7 @@ VIEWS: Final[tuple[View, ...]] = (
     the_form_to_open_a_wallet,
     a_wallet,
     its_holds,
+    its_proof,
     a_transfer_form,
     a_transaction,
     a_conflict,

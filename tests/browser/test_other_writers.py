@@ -53,7 +53,7 @@ def test_two_tabs_one_version_the_second_decides_again_with_the_same_key(
     assert len(set(wire.keys)) == 1
     assert [body["expected_version"] for body in wire.bodies] == [2, 3]
     assert truth.changes(id) == [1000, -300, -200]
-    assert truth.is_explained(id)
+    assert truth.is_proved(id)
 
 
 def test_a_conflict_survives_a_reload_and_can_be_left(ui: Ui, truth: Truth) -> None:

@@ -41,7 +41,7 @@ def test_credits_and_debits_with_the_effect_shown_before(ui: Ui, truth: Truth) -
     newest, before, *_ = truth.entries(id)
     assert truth.get(f"/v1/transactions/{before['transaction_id']}")["metadata"] == {"note": "Pocket money"}
     assert truth.decision(truth.get(f"/v1/transactions/{newest['transaction_id']}")["idempotency_key"]) == "applied"
-    assert truth.is_explained(id)
+    assert truth.is_proved(id)
     ui.expect_unread()
 
 
@@ -102,7 +102,7 @@ def test_holds_captures_in_parts_and_releases(ui: Ui, truth: Truth) -> None:
     ui.expect_message("Done: Release €2.50")
     assert truth.sums(id) == (850, 100, 6)
     assert [hold["status"] for hold in truth.holds(id)] == ["active", "released"]
-    assert truth.is_explained(id)
+    assert truth.is_proved(id)
 
 
 def test_reverses_a_transaction_once(ui: Ui, truth: Truth) -> None:
@@ -235,3 +235,30 @@ def test_says_that_there_is_no_such_wallet_or_page(ui: Ui) -> None:
     ui.expect_message("There is no such wallet.")
     ui.go("/wallets/no-id")
     expect(ui.page.get_by_role("heading", name="There is no such page")).to_be_visible()
+
+
+def test_proves_a_wallet(ui: Ui, truth: Truth) -> None:
+    id = truth.open(balance=1000)
+    ui.go_to_wallet(id)
+    ui.page.get_by_role("tab", name="Proof").click()
+    ui.button("Prove this wallet").click()
+    expect(ui.expect_message("The wallet is proved")).to_contain_text("2 entries")
+    checks = truth.get(f"/v1/wallets/{id}/verification")["checks"]
+    assert len(checks) > 1
+    expect(ui.page.get_by_role("listitem").filter(has=ui.page.get_by_label("Holds", exact=True))).to_have_count(
+        len(checks)
+    )
+
+
+def test_says_what_of_a_history_does_not_hold(ui: Ui, truth: Truth) -> None:
+    id = truth.open(balance=1000)
+    proof = truth.get(f"/v1/wallets/{id}/verification")
+    proof["ok"] = proof["checks"][1]["ok"] = False
+    proof["checks"][1]["detail"] = "version 2: the balance after it is 999, not 1000"
+    ui.page.route("**/verification", lambda route: route.fulfill(json=proof))
+    ui.go_to_wallet(id)
+    ui.page.get_by_role("tab", name="Proof").click()
+    ui.button("Prove this wallet").click()
+    ui.expect_message("The wallet's history does not hold")
+    broken = ui.page.get_by_role("listitem").filter(has=ui.page.get_by_label("Does not hold"))
+    expect(broken).to_contain_text("version 2: the balance after it is 999, not 1000")

@@ -190,7 +190,7 @@ def test_what_is_offline_and_unsent_can_be_called_off(ui: Ui, truth: Truth) -> N
     assert truth.changes(id) == [700]
 
 
-def test_a_rejection_is_explained_and_a_new_attempt_is_a_new_key(ui: Ui, truth: Truth) -> None:
+def test_a_rejection_is_proved_and_a_new_attempt_is_a_new_key(ui: Ui, truth: Truth) -> None:
     id = truth.open(balance=1000)
     ui.go_to_wallet(id)
     keys: list[str] = []

@@ -121,6 +121,22 @@ export function transactionsQuery(walletId: string, version: number, kind: Kind)
   });
 }
 
+/** The proof of a wallet's whole history. Asked for only when somebody wants it: it takes time for each entry. */
+export function verificationQuery(id: string) {
+  return queryOptions({
+    queryKey: ["verification", id],
+    queryFn: async ({ signal }) =>
+      dataOf(
+        await client.GET("/v1/wallets/{id}/verification", {
+          params: { path: { id } },
+          signal: until(signal),
+        }),
+      ),
+    enabled: false,
+    gcTime: 0,
+  });
+}
+
 function at(cursor: string | undefined): { cursor?: string } {
   return cursor === undefined ? {} : { cursor };
 }

@@ -112,6 +112,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/wallets/{id}/verification": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Prove a wallet's whole history
+         * @description Works every number and hash of the wallet's history out again, as it is at one instant. That takes about 10 µs an entry; what does not fit into the time of a request, `wallet verify --wallet` proves. Needs the scope `read`.
+         */
+        get: operations["verifyWallet"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/wallets/{id}/holds": {
         parameters: {
             query?: never;
@@ -489,6 +509,12 @@ export interface components {
             /** @default null */
             expected_version?: number | null;
         };
+        /**
+         * Check
+         * @description What is checked. The first eight are about one wallet, the others about a tenant.
+         * @enum {unknown}
+         */
+        Check: "checkpoint-kept" | "entries-match-receipts" | "hash-chain" | "holds-match-history" | "limits-kept" | "money-conserved" | "nothing-unaccounted" | "running-balances" | "versions-contiguous" | "wallet-matches-its-changes" | "wallet-matches-last-entry";
         /** @description The race for the wallet was lost more often than the service tries. Nothing was done or remembered. */
         ContentionProblem: {
             /** @constant */
@@ -1121,6 +1147,16 @@ export interface components {
              */
             updated_at: string;
         };
+        /**
+         * WalletCheck
+         * @description How one check came out.
+         */
+        WalletCheck: {
+            name: components["schemas"]["Check"];
+            ok: boolean;
+            /** @description `holds`, or what does not, and where first */
+            detail: string;
+        };
         /** @description Nothing moves in a closed wallet, and it cannot be opened again. */
         WalletClosedProblem: {
             /** @constant */
@@ -1210,6 +1246,16 @@ export interface components {
          * @enum {unknown}
          */
         WalletStatus: "active" | "closed" | "frozen";
+        /**
+         * WalletVerification
+         * @description Whether a wallet's history holds. ``head_hash`` is the hash of its last entry.
+         */
+        WalletVerification: {
+            ok: boolean;
+            entries: number;
+            head_hash: string;
+            checks: components["schemas"]["WalletCheck"][];
+        };
     };
     responses: never;
     parameters: never;
@@ -2036,6 +2082,90 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["EntryPage"];
+                };
+            };
+            /** @description `malformed-request` */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["MalformedRequestProblem"];
+                };
+            };
+            /** @description `unauthenticated` */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["UnauthenticatedProblem"];
+                };
+            };
+            /** @description `forbidden` */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ForbiddenProblem"];
+                };
+            };
+            /** @description `wallet-not-found` */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["WalletNotFoundProblem"];
+                };
+            };
+            /** @description `internal-error` */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["InternalErrorProblem"];
+                };
+            };
+            /** @description `overloaded`; `database-unavailable` */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["OverloadedProblem"] | components["schemas"]["DatabaseUnavailableProblem"];
+                };
+            };
+        };
+    };
+    verifyWallet: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WalletVerification"];
                 };
             };
             /** @description `malformed-request` */

@@ -9,3 +9,4 @@ export type Hold = Schemas["Hold"];
 export type Decided = Schemas["Decided"];
 export type WalletStatus = Wallet["status"];
 export type Kind = Transaction["kind"];
+export type WalletCheck = Schemas["WalletCheck"];

@@ -12,6 +12,7 @@ import { BalancePanel } from "./BalancePanel";
 import { EntriesPanel } from "./EntriesPanel";
 import { HoldsPanel } from "./HoldsPanel";
 import { StatusBadge, titleOf } from "./labels";
+import { ProofPanel } from "./ProofPanel";
 import { TransactionDrawer } from "./TransactionDrawer";
 import { WalletIntents } from "./WalletIntents";
 import classes from "./wallet.module.css";
@@ -70,12 +71,16 @@ function Live({ wallet, transactionId }: { wallet: Wallet; transactionId: string
           <Tabs.List>
             <Tabs.Tab value="entries">Entries</Tabs.Tab>
             <Tabs.Tab value="holds">Holds</Tabs.Tab>
+            <Tabs.Tab value="proof">Proof</Tabs.Tab>
           </Tabs.List>
           <Tabs.Panel value="entries">
             <EntriesPanel wallet={wallet} />
           </Tabs.Panel>
           <Tabs.Panel value="holds">
             <HoldsPanel wallet={wallet} />
+          </Tabs.Panel>
+          <Tabs.Panel value="proof">
+            <ProofPanel wallet={wallet} />
           </Tabs.Panel>
         </Tabs>
       </Paper>
