@@ -230,7 +230,9 @@ def look_at(page: Page, name: str) -> list[str]:
         for scheme in SCHEMES:
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             page.wait_for_timeout(SETTLE_MS)
-            page.screenshot(path=ARTIFACTS / f"{name}-{scheme}-{size}.png")
+            # A dialog covers what one sees, so nothing below belongs to its picture.
+            whole = page.get_by_role("dialog").count() == 0
+            page.screenshot(path=ARTIFACTS / f"{name}-{scheme}-{size}.png", full_page=whole)
             wrong += [f"{scheme}, {size}: {one}" for one in axe_violations(page)]
             if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
                 wrong.append(f"{scheme}, {size}: it scrolls sideways")

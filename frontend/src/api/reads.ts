@@ -3,8 +3,8 @@ import { client, dataOf, until } from "./client";
 import { isMissing } from "./problem";
 import type { Kind, Wallet, WalletStatus } from "./shapes";
 
-/** How often an open page asks again, in milliseconds: changes made elsewhere appear within 2 s. */
-export const POLL_MS = 1_500;
+/** How often an open page asks again, in milliseconds: changes made elsewhere appear well within 2 s. */
+export const POLL_MS = 1_000;
 
 /** Entries of the balance chart: as many as one page of the list can have. */
 export const CHART_ENTRIES_MAX = 500;
