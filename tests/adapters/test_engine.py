@@ -101,6 +101,7 @@ def test_hosts_and_ports_that_do_not_pair_up_are_refused() -> None:
         ("application_name", "wallet-service"),
         ("TimeZone", "UTC"),
         ("synchronous_commit", "on"),
+        ("client_min_messages", "warning"),
         ("jit", "off"),
         ("statement_timeout", "1234ms"),
         ("lock_timeout", "567ms"),

@@ -69,6 +69,8 @@ def create_engine(
         "timezone": "UTC",
         # What was acknowledged survives, also where the server's default trades that for speed.
         "synchronous_commit": "on",
+        # A doubt about a COMMIT comes as a warning.
+        "client_min_messages": "warning",
         "statement_timeout": str(statement_timeout_ms),
         "lock_timeout": str(lock_timeout_ms),
         "idle_in_transaction_session_timeout": str(idle_in_transaction_timeout_ms),

@@ -4,7 +4,8 @@ Running them through SQLAlchemy's own connection costs a batch of one 1.2 ms of 
 (``docs/decisions/0010``): it adapts the driver's coroutines to a synchronous API and back for each call.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any, Final, Protocol, cast
@@ -15,6 +16,8 @@ from sqlalchemy import ClauseElement
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.sql.compiler import SQLCompiler
+
+from wallet_core.ports import CommitUnknown
 
 _DIALECT: Final = asyncpg_dialect()  # type: ignore[no-untyped-call] # the library publishes it without types
 
@@ -60,15 +63,53 @@ class Session:
         """Begin a transaction, at the isolation level that the connection was made with."""
         await self._driver.execute("BEGIN")
 
+    async def begin_snapshot(self) -> None:
+        """Begin a transaction that changes nothing, and sees everything as of its first statement."""
+        await self._driver.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
     async def commit(self) -> None:
-        """Commit the transaction."""
-        await self._driver.execute("COMMIT")
+        """Commit the transaction. Raises ``CommitUnknown`` if the server is not sure that it will last."""
+        warnings: list[str] = []
+
+        def note(_: object, message: asyncpg.PostgresLogMessage) -> None:
+            if message.severity_en == "WARNING":
+                warnings.append(message.message)
+
+        self._driver.add_log_listener(note)
+        try:
+            tag = await self._driver.execute("COMMIT")
+        finally:
+            self._driver.remove_log_listener(note)
+        # When its wait for a synchronous standby is ended, the server reports success, and the doubt as a warning.
+        if warnings:
+            raise CommitUnknown(warnings[0])
+        if tag != "COMMIT":
+            raise RuntimeError("the transaction had failed before its COMMIT")
 
     async def fetch(self, statement: ClauseElement, parameters: Mapping[str, Any]) -> Sequence[Columns]:
         """All rows that a constant statement returns."""
         compiled = _compiled(statement)
         rows: Sequence[Columns] = await self._driver.fetch(compiled.sql, *compiled.arguments(parameters))
         return rows
+
+    async def stream(
+        self, statement: ClauseElement, parameters: Mapping[str, Any], size: int
+    ) -> AsyncGenerator[Sequence[Columns], None]:
+        """All rows that a constant statement returns, ``size`` at a time. To be closed before anything else is run.
+
+        The database works on the next rows while these are used.
+        """
+        compiled = _compiled(statement)
+        cursor = await self._driver.cursor(compiled.sql, *compiled.arguments(parameters))
+        following = asyncio.ensure_future(cursor.fetch(size))
+        try:
+            while rows := await following:
+                following = asyncio.ensure_future(cursor.fetch(size))
+                # The question goes out before the rows are used, which may keep this thread busy.
+                await asyncio.sleep(0)
+                yield rows
+        finally:
+            await following
 
     async def write(self, statement: ClauseElement, parameters: Mapping[str, Any]) -> int:
         """Run a constant statement that writes; returns the number of rows that it wrote."""

@@ -1,0 +1,303 @@
+"""What PostgreSQL really says, and as what the core hears it. Each error is brought about by the server itself."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from adapters.postgres.engine import create_engine
+from adapters.postgres.errors import sqlstate_of, translating
+from adapters.postgres.unit_of_work import PostgresStore
+from tests.databases import Databases, execute, run
+from tests.support.sessions import Till, till
+from wallet_core import Applied, DatabaseUnavailable, OpenWallet
+from wallet_core.ports import StaleSnapshot, Unavailable
+
+
+@pytest.fixture(scope="module")
+def dsn(databases: Databases) -> Iterator[str]:
+    created = databases.create()
+    # A deadlock should cost a test less than the second after which PostgreSQL looks for one.
+    run(execute(created, f"""ALTER DATABASE "{urlsplit(created).path[1:]}" SET deadlock_timeout = '50ms'"""))
+    yield created
+    databases.drop(created)
+
+
+@pytest.fixture
+async def one(dsn: str) -> AsyncIterator[Till]:
+    """A till over one connection."""
+    async with till(dsn, pool_size=1, pool_timeout_ms=200) as made:
+        yield made
+
+
+def _raised(code: str) -> list[str]:
+    """Has the server send an error that cannot be brought about otherwise."""
+    return [f"DO $$ BEGIN RAISE EXCEPTION 'made up' USING ERRCODE = '{code}'; END $$"]
+
+
+NO_SUCH_TENANT = """INSERT INTO api_keys (tenant_id, id, secret_sha256, name, scopes, created_at) VALUES
+    (gen_random_uuid(), gen_random_uuid(), decode(repeat('00', 32), 'hex'), 'none', '{read}', now())"""
+
+LOST_RACES = {
+    "23505": ["INSERT INTO tenants SELECT * FROM tenants LIMIT 1"],
+    "23503": [NO_SUCH_TENANT],
+    "40001": _raised("40001"),
+    "40P01": _raised("40P01"),
+    "XX000": _raised("XX000"),
+}
+
+AWAY = {
+    "08006": _raised("08006"),
+    "25006": ["SET TRANSACTION READ ONLY", "DELETE FROM tenants"],
+    "53400": [
+        "SET LOCAL temp_file_limit = '64kB'",
+        "SET LOCAL work_mem = '64kB'",
+        "SELECT count(*) FROM (SELECT FROM generate_series(1, 100000) AS n ORDER BY md5(n::text)) AS sorted",
+    ],
+    "55P03": ["SET LOCAL lock_timeout = '20ms'", "SELECT pg_advisory_xact_lock(55)"],
+    "57014": ["SET LOCAL statement_timeout = '20ms'", "SELECT pg_sleep(5)"],
+    "57P03": _raised("57P03"),
+    "58P01": ["SELECT pg_read_file('/nowhere')"],
+}
+
+BUGS = {
+    "22012": ["SELECT 1 / 0"],
+    "23514": ["INSERT INTO tenants VALUES (gen_random_uuid(), 'No Such Name', now())"],
+    "42501": ["SET LOCAL ROLE wallet_service", "UPDATE entries SET change = 0"],
+    "42P01": ["SELECT FROM nowhere"],
+}
+
+
+async def _provoke(dsn: str, provocation: Sequence[str], *, through_driver: bool) -> None:
+    """Bring an error about as the database's owner, through the driver or through SQLAlchemy's connection."""
+    blocker = await asyncpg.connect(dsn)
+    await blocker.execute("SELECT pg_advisory_lock(55)")
+    engine = create_engine(dsn, pool_size=1)
+    try:
+        with translating():
+            async with engine.connect() as connection:
+                pooled = await connection.get_raw_connection()
+                driver = pooled.driver_connection
+                assert driver is not None
+                if through_driver:
+                    await driver.execute("BEGIN")
+                for statement in provocation:
+                    await (driver.execute(statement) if through_driver else connection.exec_driver_sql(statement))
+    finally:
+        await engine.dispose()
+        await blocker.close()
+
+
+paths = pytest.mark.parametrize("through_driver", [True, False], ids=["driver", "sqlalchemy"])
+
+
+@paths
+@pytest.mark.parametrize("code", LOST_RACES)
+async def test_an_error_of_a_lost_race_says_that_the_snapshot_is_stale(
+    one: Till, dsn: str, code: str, through_driver: bool
+) -> None:
+    with pytest.raises(StaleSnapshot) as caught:
+        await _provoke(dsn, LOST_RACES[code], through_driver=through_driver)
+    assert caught.value.__cause__ is not None
+    assert sqlstate_of(caught.value.__cause__) == code
+
+
+@paths
+@pytest.mark.parametrize("code", AWAY)
+async def test_an_error_of_an_absent_database_says_that_it_is_unavailable(
+    dsn: str, code: str, through_driver: bool
+) -> None:
+    with pytest.raises(Unavailable) as caught:
+        await _provoke(dsn, AWAY[code], through_driver=through_driver)
+    assert caught.value.__cause__ is not None
+    assert sqlstate_of(caught.value.__cause__) == code
+
+
+@paths
+@pytest.mark.parametrize("code", BUGS)
+async def test_any_other_error_stays_what_it_is(dsn: str, code: str, through_driver: bool) -> None:
+    with pytest.raises((DBAPIError, asyncpg.PostgresError)) as caught:
+        await _provoke(dsn, BUGS[code], through_driver=through_driver)
+    assert sqlstate_of(caught.value) == code
+
+
+async def _assert_works_again(till: Till) -> None:
+    """The pool is healthy: a credit is carried out at the first attempt."""
+    before = await till.balance()
+    async with till.store.begin(till.tenant) as unit:
+        await unit.append(await till.load(unit))
+        await unit.commit()
+    assert await till.balance() == before + 1
+
+
+async def test_a_serialization_failure_in_a_unit_of_work_keeps_nothing(dsn: str) -> None:
+    async with till(dsn, pool_size=2, isolation="REPEATABLE READ") as two:
+        async with two.store.begin(two.tenant) as unit:
+            changes = await two.load(unit)
+            assert isinstance(await two.do(two.next_credit()), Applied)
+            with pytest.raises(StaleSnapshot):
+                await unit.append(changes)
+        assert await two.balance() == 1
+        await _assert_works_again(two)
+
+
+async def test_a_deadlock_between_units_of_work_ends_one_of_them(dsn: str) -> None:
+    async with till(dsn, pool_size=2) as two:
+        other = uuid4()
+        await two.do(OpenWallet("open-other", "EUR", id=other))
+        # Two appends in one unit, which the ledger never does: what it writes in one append is in order.
+        async with two.store.begin(two.tenant) as first, two.store.begin(two.tenant) as second:
+            appends = [await two.load(unit, id) for unit in (first, second) for id in (two.wallet_id, other)]
+            await first.append(appends[0])
+            await second.append(appends[3])
+            ends = await asyncio.gather(first.append(appends[1]), second.append(appends[2]), return_exceptions=True)
+        assert sorted(str(type(end).__name__) for end in ends) == ["NoneType", "StaleSnapshot"]
+        (stale,) = (end for end in ends if isinstance(end, StaleSnapshot))
+        assert stale.__cause__ is not None
+        assert sqlstate_of(stale.__cause__) == "40P01"
+        await _assert_works_again(two)
+
+
+async def test_a_wait_for_a_lock_is_bounded(dsn: str) -> None:
+    async with till(dsn, pool_size=1, lock_timeout_ms=50) as one:
+        await one.lock_wallet()
+        async with one.store.begin(one.tenant) as unit:
+            with pytest.raises(Unavailable) as caught:
+                await unit.append(await one.load(unit))
+        assert caught.value.__cause__ is not None
+        assert sqlstate_of(caught.value.__cause__) == "55P03"
+        assert await one.do(one.next_credit()) == DatabaseUnavailable()
+        await one.owner.execute("ROLLBACK")
+        await _assert_works_again(one)
+
+
+async def test_a_statement_is_bounded(dsn: str) -> None:
+    async with till(dsn, pool_size=1, lock_timeout_ms=0, statement_timeout_ms=50) as one:
+        await one.lock_wallet()
+        async with one.store.begin(one.tenant) as unit:
+            with pytest.raises(Unavailable) as caught:
+                await unit.append(await one.load(unit))
+        assert caught.value.__cause__ is not None
+        assert sqlstate_of(caught.value.__cause__) == "57014"
+        await one.owner.execute("ROLLBACK")
+        await _assert_works_again(one)
+
+
+async def test_a_session_that_is_ended_while_it_waits_is_replaced(one: Till) -> None:
+    await one.lock_wallet()
+    async with one.store.begin(one.tenant) as unit:
+        append = asyncio.create_task(unit.append(await one.load(unit)))
+        await one.owner.execute("SELECT pg_terminate_backend($1, 5000)", await one.waiting_pid("Lock"))
+        with pytest.raises(Unavailable):
+            await append
+    await one.owner.execute("ROLLBACK")
+    await _assert_works_again(one)
+
+
+async def test_a_session_that_is_ended_between_two_statements_is_replaced(one: Till) -> None:
+    async with one.store.begin(one.tenant) as unit:
+        changes = await one.load(unit)
+        await one.terminate_all()
+        with pytest.raises(Unavailable):
+            await unit.append(changes)
+    await _assert_works_again(one)
+
+
+async def test_a_unit_of_work_that_stands_still_is_ended_by_the_server(dsn: str) -> None:
+    async with till(dsn, pool_size=1, idle_in_transaction_timeout_ms=400) as one:
+        async with one.store.begin(one.tenant) as unit:
+            changes = await one.load(unit)
+            await asyncio.sleep(0.8)
+            with pytest.raises(Unavailable):
+                await unit.append(changes)
+        await _assert_works_again(one)
+
+
+async def test_a_socket_that_is_closed_under_way_is_replaced(one: Till) -> None:
+    async with one.store.begin(one.tenant) as unit:
+        changes = await one.load(unit)
+        unit._session._driver.terminate()
+        with pytest.raises(Unavailable):
+            await unit.append(changes)
+    await _assert_works_again(one)
+
+
+async def test_a_caller_who_is_cancelled_leaves_the_pool_healthy(one: Till) -> None:
+    await one.lock_wallet()
+
+    async def append() -> None:
+        async with one.store.begin(one.tenant) as unit:
+            await unit.append(await one.load(unit))
+
+    task = asyncio.create_task(append())
+    await one.waiting_pid("Lock")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await one.owner.execute("ROLLBACK")
+    await _assert_works_again(one)
+
+
+async def test_a_database_that_takes_no_writes_is_unavailable(one: Till) -> None:
+    """As a primary is that has stepped down, and whose sessions have stayed."""
+    async with one.store.begin(one.tenant) as unit:
+        await unit._session._driver.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+        await unit.commit()
+    async with one.store.begin(one.tenant) as unit:
+        with pytest.raises(Unavailable) as caught:
+            await unit.append(await one.load(unit))
+    assert caught.value.__cause__ is not None
+    assert sqlstate_of(caught.value.__cause__) == "25006"
+
+
+async def test_an_exhausted_pool_is_unavailable_and_recovers(one: Till) -> None:
+    async with one.store.begin(one.tenant):
+        with pytest.raises(Unavailable):
+            async with one.store.begin(one.tenant):
+                pass
+        assert await one.do(one.next_credit()) == DatabaseUnavailable()
+    await _assert_works_again(one)
+
+
+async def test_a_pool_of_dead_connections_is_replaced_before_it_is_used(dsn: str) -> None:
+    """After a restart of the database: the first batch does not have to find out about every connection."""
+    async with till(dsn, pool_size=5) as five:
+        async with AsyncExitStack() as stack:
+            for _ in range(5):
+                await stack.enter_async_context(five.store.begin(five.tenant))
+        await five.terminate_all()
+        await _assert_works_again(five)
+        assert isinstance(await five.do(five.next_credit()), Applied)
+
+
+@pytest.mark.parametrize("url", ["postgresql://nobody@127.0.0.1:1/wallet", "postgresql:///wallet?host=/nowhere"])
+async def test_a_server_that_is_not_there_is_unavailable(url: str) -> None:
+    engine = create_engine(url, pool_size=1)
+    try:
+        with pytest.raises(Unavailable):
+            async with PostgresStore(engine).begin(uuid4()):
+                pass
+    finally:
+        await engine.dispose()
+
+
+async def test_a_server_that_takes_no_more_connections_is_unavailable(one: Till, dsn: str) -> None:
+    role = f"crowded_{uuid4().hex}"
+    await one.owner.execute(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 0 PASSWORD 'crowded'")
+    parts = urlsplit(dsn)
+    host = parts.netloc.rpartition("@")[2]
+    engine = create_engine(parts._replace(netloc=f"{role}:crowded@{host}").geturl(), pool_size=1)
+    try:
+        with pytest.raises(Unavailable) as caught:
+            async with PostgresStore(engine).begin(one.tenant):
+                pass
+        assert caught.value.__cause__ is not None
+        assert sqlstate_of(caught.value.__cause__) == "53300"
+    finally:
+        await engine.dispose()
+        await one.owner.execute(f"DROP ROLE {role}")
