@@ -22,7 +22,10 @@ _NO_CEILING = 2**64
 
 
 class AuditEntry(NamedTuple):
-    """An entry and its transaction, as stored: ids and JSON as text, hashes in hex, times in RFC 3339."""
+    """An entry and its transaction, as stored: ids and JSON as text, hashes in hex, times in RFC 3339.
+
+    Streams of entries may consist of any sequences with these members in this order.
+    """
 
     wallet_id: str
     version: int

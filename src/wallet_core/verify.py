@@ -59,7 +59,8 @@ class AuditView(Protocol):
     def entries(self, first_versions: Mapping[str, int]) -> AsyncGenerator[Sequence[AuditEntry], None]:
         """The entries of these wallets from the given version on, in portions; each wallet's by version, ascending.
 
-        To be closed before anything else is asked of the view.
+        An entry may be any sequence with the members of an ``AuditEntry``. To be closed before anything else is asked
+        of the view.
         """
         ...
 
@@ -187,7 +188,7 @@ async def _prove_page(
                 chain = list(group)
                 if id not in confirmed:
                     confirmed.add(id)
-                    chain = chain[_confirm(chain[0], starts[id], findings) :]
+                    chain = chain[_confirm(AuditEntry(*chain[0]), starts[id], findings) :]
                 audits[id].feed(chain)
             progress()
     for id in sorted(set(audits) - confirmed):

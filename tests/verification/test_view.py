@@ -1,17 +1,21 @@
 """The view of a tenant that a proof has: of one instant, read only, found by index, and honest about failures."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.audit import PostgresAudit
+from adapters.postgres.audit_statements import ENTRIES
 from adapters.postgres.engine import INDEX_ONLY_PLANS, create_engine
 from adapters.postgres.schema import SERVICE_ROLE
 from tests.databases import execute
 from tests.support.plans import BY_INDEX, OF_PARAMETERS, Explained, Recorder
-from tests.verification.scene import ALICE, NAME, OTHER_NAME, OTHER_TENANT, TENANT, go_on
+from tests.verification.scene import ALICE, BOB, NAME, OTHER_NAME, OTHER_TENANT, TENANT, go_on
 from wallet_core import credit
 from wallet_core.audit import AuditEntry
 from wallet_core.ports import Unavailable
@@ -51,7 +55,8 @@ async def test_everything_is_of_one_instant(scene: str, engine: AsyncEngine) -> 
 async def test_a_row_has_the_members_of_an_entry_in_their_order(engine: AsyncEngine) -> None:
     async with PostgresAudit(engine).view(TENANT) as view:
         async for portion in view.entries({str(ALICE): 1}):
-            assert all(tuple(entry._fields) == AuditEntry._fields for entry in portion)
+            rows = cast(Sequence[Mapping[str, object]], portion)
+            assert all(tuple(row.keys()) == AuditEntry._fields for row in rows)
 
 
 async def test_its_connection_may_write_again_afterwards(engine: AsyncEngine) -> None:
@@ -96,12 +101,29 @@ async def test_entries_come_by_index_in_their_order_and_nothing_is_sorted(
         async with PostgresAudit(engine).view(TENANT) as view:
             assert (await verify_tenant(view)).ok
         explained = await recorder.explain()
+        (plan,) = await plan_of_entries(engine)
     finally:
         await engine.dispose()
-    (entries,) = (one for one in explained if "unnest" in one.statement)
-    assert node_types(entries) == {"Nested Loop", "Function Scan", "Index Scan"}, str(entries)
+    nodes = {node["Node Type"] for node in _nodes(plan["Plan"])}
+    assert nodes == {"Nested Loop", "Function Scan", "Index Scan"}, plan
     for one in explained:
         assert node_types(one) <= BY_INDEX | OF_PARAMETERS | {"Nested Loop", "Aggregate", "Limit"}, str(one)
+
+
+async def plan_of_entries(engine: AsyncEngine) -> Any:
+    """How the entries of two wallets are found; of the ways to run it, a cursor's is not seen by the recorder."""
+    compiled = ENTRIES.compile(dialect=dialect())  # type: ignore[no-untyped-call] # the library publishes it without types
+    bound = {"tenant": TENANT, "x_wallet_id": [ALICE, BOB], "x_version": [1, 5]}
+    async with engine.connect() as connection:
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+        arguments = [bound[name] for name in compiled.positiontup or ()]
+        return json.loads(await driver.fetchval(f"EXPLAIN (FORMAT JSON) {compiled}", *arguments))
+
+
+def _nodes(node: Any) -> Iterator[Any]:
+    yield node
+    for child in node.get("Plans", ()):
+        yield from _nodes(child)
 
 
 def node_types(explained: Explained) -> set[str]:

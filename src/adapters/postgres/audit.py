@@ -1,18 +1,26 @@
 """A consistent view of a tenant for its proof: repeatable read, read only, streamed. See ``verify.AuditView``."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from typing import Any
 from typing import cast as cast_type
 from uuid import UUID
 
-from sqlalchemy import Executable, Row, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import ClauseElement
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.audit_statements import ENTRIES, MISSING, OWNERLESS, TOTALS, WALLETS
+from adapters.postgres.audit_statements import (
+    ENTRIES,
+    FIRST_WALLETS,
+    MISSING,
+    NEXT_WALLETS,
+    OWNERLESS,
+    TENANTS,
+    TOTALS,
+    WALLET,
+)
 from adapters.postgres.errors import translating
-from adapters.postgres.schema import tenants, wallets
+from adapters.postgres.session import Session, open_session
 from adapters.postgres.statements import parameters
 from wallet_core.audit import AuditEntry, AuditWallet
 from wallet_core.ports import StaleSnapshot, Unavailable
@@ -40,9 +48,8 @@ class PostgresAudit:
     async def tenants(self) -> Mapping[str, UUID]:
         """All tenants, by name, in the order of their names. Raises ``Unavailable``."""
         with _reading():
-            async with self._engine.connect() as connection:
-                rows = await connection.execute(select(tenants.c.name, tenants.c.id).order_by(tenants.c.name))
-                return {row.name: row.id for row in rows}
+            async with open_session(self._engine) as session:
+                return {row["name"]: row["id"] for row in await session.fetch(TENANTS, {})}
 
     def view(self, tenant: UUID) -> AbstractAsyncContextManager[AuditView]:
         return self._view(tenant)
@@ -52,30 +59,29 @@ class PostgresAudit:
         async with AsyncExitStack() as stack:
             # Not around the use of the view: what its user cannot read or write is no failure of the database.
             with _reading():
-                connection = await stack.enter_async_context(self._engine.connect())
-                snapshot = await connection.execution_options(
-                    isolation_level="REPEATABLE READ", postgresql_readonly=True
-                )
-            yield _PostgresView(snapshot, tenant)
+                session = await stack.enter_async_context(open_session(self._engine))
+                await session.begin_snapshot()
+            yield _PostgresView(session, tenant)
 
 
 class _PostgresView:
-    def __init__(self, connection: AsyncConnection, tenant: UUID) -> None:
-        self._connection = connection
+    def __init__(self, session: Session, tenant: UUID) -> None:
+        self._session = session
         self._tenant = tenant
 
     async def totals(self) -> AuditTotals:
         (row,) = await self._rows(TOTALS)
-        return AuditTotals(*row)
+        return AuditTotals(**row)
 
     async def wallets(self, *, after: UUID | None, limit: int) -> Sequence[AuditWallet]:
-        query = WALLETS.order_by(wallets.c.id).limit(limit)
-        if after is not None:
-            query = query.where(wallets.c.id > after)
-        return [_wallet(row) for row in await self._rows(query)]
+        if after is None:
+            rows = await self._rows(FIRST_WALLETS, limit=limit)
+        else:
+            rows = await self._rows(NEXT_WALLETS, after=after, limit=limit)
+        return [_wallet(row) for row in rows]
 
     async def wallet(self, wallet_id: UUID) -> AuditWallet | None:
-        rows = await self._rows(WALLETS.where(wallets.c.id == wallet_id))
+        rows = await self._rows(WALLET, id=wallet_id)
         return _wallet(rows[0]) if rows else None
 
     async def entries(self, first_versions: Mapping[str, int]) -> AsyncGenerator[Sequence[AuditEntry], None]:
@@ -83,31 +89,26 @@ class _PostgresView:
             "wallet_id": [UUID(wallet_id) for wallet_id in first_versions],
             "version": list(first_versions.values()),
         }
+        portions = self._session.stream(ENTRIES, parameters(self._tenant, columns), ENTRIES_PER_FETCH)
         with _reading():
-            async with self._connection.stream(ENTRIES, parameters(self._tenant, columns)) as result:
-                portions = aiter(result.partitions(ENTRIES_PER_FETCH))
-                following = asyncio.ensure_future(anext(portions, None))
-                try:
-                    while (rows := await following) is not None:
-                        # The database works on the next portion while this one is proved.
-                        following = asyncio.ensure_future(anext(portions, None))
-                        await asyncio.sleep(0)
-                        # A row has the members of an AuditEntry, by name and in order; copying it would cost a tenth.
-                        yield cast_type(Sequence[AuditEntry], rows)
-                finally:
-                    await following
+            async with aclosing(portions):
+                async for rows in portions:
+                    # A row has the members of an AuditEntry in their order; copying it would cost a tenth.
+                    yield cast_type(Sequence[AuditEntry], rows)
 
     async def unaccounted(self, limit: int) -> Unaccounted:
-        missing = await self._rows(MISSING.limit(limit))
-        ownerless = await self._rows(OWNERLESS.limit(limit))
-        return Unaccounted([tuple(row) for row in missing], [tuple(row) for row in ownerless])
+        missing = await self._rows(MISSING, limit=limit)
+        ownerless = await self._rows(OWNERLESS, limit=limit)
+        return Unaccounted(
+            [(row["transaction_id"], row["wallet_id"], row["version"]) for row in missing],
+            [(row["wallet_id"], row["entries"]) for row in ownerless],
+        )
 
-    async def _rows(self, query: Executable) -> Sequence[Any]:
+    async def _rows(self, query: ClauseElement, **values: Any) -> Sequence[Any]:
         with _reading():
-            rows: Sequence[Any] = (await self._connection.execute(query, {"tenant": self._tenant})).all()
-            return rows
+            return await self._session.fetch(query, {"tenant": self._tenant, **values})
 
 
-def _wallet(row: Row[Any]) -> AuditWallet:
+def _wallet(row: Mapping[str, Any]) -> AuditWallet:
     # A sum of integers is a decimal to the database.
-    return AuditWallet(**{**row._mapping, "reserved": int(row.reserved)})
+    return AuditWallet(**{**row, "reserved": int(row["reserved"])})

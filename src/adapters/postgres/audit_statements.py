@@ -11,10 +11,13 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Integer,
+    ScalarSelect,
     Select,
+    Table,
     Text,
     Uuid,
     and_,
+    bindparam,
     case,
     cast,
     column,
@@ -24,13 +27,10 @@ from sqlalchemy import (
     true,
 )
 
-from adapters.postgres.schema import entries, holds, transactions, wallets
-from adapters.postgres.statements import TENANT, rows_of
+from adapters.postgres.schema import entries, holds, tenants, transactions, wallets
+from adapters.postgres.statements import ACTIVE, APPLIED, TENANT, each, rows_of
 
-_APPLIED = literal_column("'applied'", Text())
 _FORMAT = literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'""", Text())
-# Row by row: an OFFSET keeps the planner from merging a look-up into the whole query and turning the join around.
-_ROW_BY_ROW = literal_column("0", Integer())
 
 
 def _hex(column: ColumnElement[Any]) -> ColumnElement[str]:
@@ -56,16 +56,12 @@ def _member(json: ColumnElement[Any], name: str | int) -> ColumnElement[Any]:
 
 def _wallets_query() -> Select[Any]:
     remaining = holds.c.amount - holds.c.captured
-    of_wallet = (
-        select(
-            func.coalesce(func.sum(remaining).filter(holds.c.status == literal_column("'active'")), 0).label(
-                "reserved"
-            ),
-            func.count().label("holds"),
-        )
-        .where(holds.c.tenant_id == TENANT, holds.c.wallet_id == wallets.c.id)
-        .correlate(wallets)
-        .lateral("h")
+    reserved = func.coalesce(func.sum(remaining).filter(holds.c.status == ACTIVE), 0)
+    of_wallet = each(
+        select(reserved.label("reserved"), func.count().label("holds")).where(
+            holds.c.tenant_id == TENANT, holds.c.wallet_id == wallets.c.id
+        ),
+        "h",
     )
     return (
         select(
@@ -89,30 +85,24 @@ def _wallets_query() -> Select[Any]:
     )
 
 
-WALLETS = _wallets_query()
+_WALLETS = _wallets_query()
+_LIMIT = bindparam("limit", type_=BigInteger)
+WALLET = _WALLETS.where(wallets.c.id == bindparam("id", type_=Uuid))
+FIRST_WALLETS = _WALLETS.order_by(wallets.c.id).limit(_LIMIT)
+NEXT_WALLETS = FIRST_WALLETS.where(wallets.c.id > bindparam("after", type_=Uuid))
 
 
 def _entries_query() -> Select[Any]:
     x = rows_of({"wallet_id": Uuid(), "version": BigInteger()})
-    e = (
-        select(entries)
-        .where(entries.c.tenant_id == TENANT, entries.c.wallet_id == x.c.wallet_id, entries.c.version >= x.c.version)
-        .order_by(entries.c.version)
-        .correlate(x)
-        .lateral("e")
-    )
-    t = (
-        select(transactions)
-        .where(transactions.c.tenant_id == TENANT, transactions.c.id == e.c.transaction_id)
-        .offset(_ROW_BY_ROW)
-        .correlate(e)
-        .lateral("t")
-    )
-    h = _hold_of(t).lateral("h")
+    since = (entries.c.wallet_id == x.c.wallet_id, entries.c.version >= x.c.version)
+    e = each(select(entries).where(entries.c.tenant_id == TENANT, *since).order_by(entries.c.version), "e")
+    by_id = (transactions.c.tenant_id == TENANT, transactions.c.id == e.c.transaction_id)
+    t = each(select(transactions).where(*by_id), "t")
+    h = each(_hold_of(t), "h")
     reverses = case((t.c.kind == literal_column("'reversal'"), _member(t.c.intent, "transaction")))
     agrees = and_(
         e.c.created_at == t.c.created_at,
-        t.c.outcome == _APPLIED,
+        t.c.outcome == APPLIED,
         cast(t.c.reverses, Text).is_not_distinct_from(reverses),
     )
     return select(
@@ -152,12 +142,8 @@ def _hold_of(t: Any) -> Select[Any]:
         "wallet_id": holds.c.wallet_id,
     }
     pairs = [part for name, value in members.items() for part in (literal_column(f"'{name}'"), value)]
-    return (
-        select(cast(func.json_build_object(*pairs), Text).label("hold"))
-        .where(holds.c.tenant_id == TENANT, holds.c.id == id)
-        .offset(_ROW_BY_ROW)
-        .correlate(t)
-    )
+    row = cast(func.json_build_object(*pairs), Text).label("hold")
+    return select(row).where(holds.c.tenant_id == TENANT, holds.c.id == id)
 
 
 ENTRIES = _entries_query()
@@ -173,40 +159,47 @@ def _missing_query() -> Select[Any]:
     number = literal_column("'^[0-9]{1,18}$'", Text())
     wallet_id = _uuid_or_null(_member(n.c.value, 0))
     version = case((_member(n.c.value, 1).regexp_match(number), cast(_member(n.c.value, 1), BigInteger)))
-    found = (
-        select(entries.c.transaction_id)
-        .where(entries.c.tenant_id == TENANT, entries.c.wallet_id == wallet_id, entries.c.version == version)
-        .offset(_ROW_BY_ROW)
-        .correlate(n)
-        .lateral("found")
-    )
+    by_version = (entries.c.wallet_id == wallet_id, entries.c.version == version)
+    found = each(select(entries.c.transaction_id).where(entries.c.tenant_id == TENANT, *by_version), "found")
     return (
-        select(cast(transactions.c.id, Text), cast(wallet_id, Text), version)
+        select(
+            cast(transactions.c.id, Text).label("transaction_id"),
+            cast(wallet_id, Text).label("wallet_id"),
+            version.label("version"),
+        )
         .select_from(transactions.join(n, true()).outerjoin(found, true()))
         .where(
             transactions.c.tenant_id == TENANT,
-            transactions.c.outcome == _APPLIED,
+            transactions.c.outcome == APPLIED,
             found.c.transaction_id.is_distinct_from(transactions.c.id),
         )
     )
 
 
-MISSING = _missing_query()
+MISSING = _missing_query().limit(_LIMIT)
 
 OWNERLESS = (
-    select(cast(entries.c.wallet_id, Text), func.count())
+    select(cast(entries.c.wallet_id, Text).label("wallet_id"), func.count().label("entries"))
     .where(
         entries.c.tenant_id == TENANT,
         ~select(wallets.c.id).where(wallets.c.tenant_id == TENANT, wallets.c.id == entries.c.wallet_id).exists(),
     )
     .group_by(entries.c.wallet_id)
     .order_by(entries.c.wallet_id)
+    .limit(_LIMIT)
 )
 
-_APPLIED_TRANSACTIONS = and_(transactions.c.tenant_id == TENANT, transactions.c.outcome == _APPLIED)
+
+def _count(table: Table, which: ColumnElement[bool]) -> ScalarSelect[int]:
+    return select(func.count()).select_from(table).where(which).scalar_subquery()
+
+
+TENANTS = select(tenants.c.name, tenants.c.id).order_by(tenants.c.name)
 TOTALS = select(
-    select(func.count()).select_from(wallets).where(wallets.c.tenant_id == TENANT).scalar_subquery(),
-    select(func.count()).select_from(entries).where(entries.c.tenant_id == TENANT).scalar_subquery(),
-    select(func.count()).select_from(transactions).where(_APPLIED_TRANSACTIONS).scalar_subquery(),
-    func.now(),
+    _count(wallets, wallets.c.tenant_id == TENANT).label("wallets"),
+    _count(entries, entries.c.tenant_id == TENANT).label("entries"),
+    _count(transactions, and_(transactions.c.tenant_id == TENANT, transactions.c.outcome == APPLIED)).label(
+        "transactions"
+    ),
+    func.now().label("at"),
 )
