@@ -26,7 +26,7 @@ from wallet_core.model import (
     Wallet,
     WalletStatus,
 )
-from wallet_core.ports import Changes, EntryRecord, Names, PastWallet, Snapshot, StaleSnapshot
+from wallet_core.ports import DUE_HOLDS_MAX, Changes, EntryRecord, Names, PastWallet, Snapshot, StaleSnapshot
 
 
 def _utc_now() -> datetime:
@@ -189,7 +189,9 @@ class MemoryUnit:
         for transaction in transactions.values():
             wallet_ids.update(entry.wallet_id for entry in transaction.entries)
         wallets = _present(wallet_ids, data.wallets)
-        holds.update({hold.id: hold for hold in data.due(wallets, now)})
+        for wallet_id in wallets:
+            oldest = sorted(data.due((wallet_id,), now), key=lambda hold: (hold.expires_at, hold.id))
+            holds.update({hold.id: hold for hold in oldest[: DUE_HOLDS_MAX + 1]})
         return Snapshot(
             now,
             {id: _copy_wallet(wallet) for id, wallet in wallets.items()},

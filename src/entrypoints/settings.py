@@ -69,7 +69,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
-        """The settings that these variables give. Raises `SettingError` for the first that is bad or unknown."""
+        """The settings that these variables give. Raises `SettingError` for the first that is bad or misspelt."""
         _refuse_unknown(environ)
         read = _Reader(environ)
         database_url = read.one("WALLET_DATABASE_URL", _postgres_url, default=None)
@@ -99,14 +99,17 @@ def is_loopback(host: str) -> bool:
 
 
 def _refuse_unknown(environ: Mapping[str, str]) -> None:
-    """A misspelt setting that is passed over in silence would be found in production."""
+    """A misspelt setting that is passed over in silence would be found in production.
+
+    What resembles no setting is somebody else's: a container platform names its services in variables too.
+    """
     for name in sorted(environ):
         if name.startswith(PREFIX) and not name.startswith(PREFIX_OF_TESTS) and name not in KNOWN:
             # Compared without the prefix, which alone would make all names look alike.
             known = [each.removeprefix(PREFIX) for each in KNOWN]
             close = difflib.get_close_matches(name.removeprefix(PREFIX), known, n=1)
-            advice = f"did you mean {PREFIX}{close[0]}?" if close else f"the settings are {', '.join(KNOWN)}"
-            raise SettingError(f"{name} is not a setting; {advice}")
+            if close:
+                raise SettingError(f"{name} is not a setting; did you mean {PREFIX}{close[0]}?")
 
 
 @attrs.frozen

@@ -1,5 +1,6 @@
 """What a command must be to be a command at all. Nothing here looks at the state of the ledger."""
 
+from wallet_core.canonical import canonical_metadata
 from wallet_core.model import Metadata
 from wallet_core.money import AMOUNT_MAX
 
@@ -56,10 +57,13 @@ def check_ceiling(ceiling: int | None) -> None:
         check_integer(ceiling, "ceiling", 0, AMOUNT_MAX)
 
 
-def check_metadata(metadata: Metadata) -> None:
-    """At most 16 string keys to string values, 4 KiB of UTF-8 in all, without what PostgreSQL text cannot hold."""
+def checked_metadata(metadata: Metadata) -> Metadata:
+    """At most 16 string keys to string values, 4 KiB of UTF-8 in all, without what PostgreSQL text cannot hold.
+
+    Returns a copy in canonical order: the one in which it is stored, so that a first answer has the bytes of a replay.
+    """
     if not metadata:
-        return
+        return {}
     if len(metadata) > METADATA_MEMBERS_MAX:
         raise InvalidCommand("metadata", f"must have at most {METADATA_MEMBERS_MAX} members")
     size = 0
@@ -74,3 +78,4 @@ def check_metadata(metadata: Metadata) -> None:
             raise InvalidCommand("metadata", "must not hold the character U+0000")
     if size > METADATA_BYTES_MAX:
         raise InvalidCommand("metadata", f"must be at most {METADATA_BYTES_MAX} bytes in all")
+    return canonical_metadata(metadata)

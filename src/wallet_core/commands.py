@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import attrs
+from attrs.converters import optional
 
-from wallet_core.canonical import canonical_json, canonical_metadata
+from wallet_core.canonical import canonical_json
 from wallet_core.checks import (
     EXPIRES_IN_S_MAX,
     POSTINGS_MAX,
@@ -20,8 +21,8 @@ from wallet_core.checks import (
     check_floor,
     check_integer,
     check_key,
-    check_metadata,
     check_version,
+    checked_metadata,
 )
 from wallet_core.model import Kind, Metadata, Posting, WalletStatus
 from wallet_core.money import Currency, is_currency
@@ -38,7 +39,7 @@ class OpenWallet:
     id: UUID | None = None
     floor: int = 0
     ceiling: int | None = None
-    metadata: Metadata = NO_METADATA
+    metadata: Metadata = attrs.field(default=NO_METADATA, converter=checked_metadata)
 
     kind = Kind.OPEN
 
@@ -48,7 +49,6 @@ class OpenWallet:
             raise InvalidCommand("currency", "must be 3 to 12 of A-Z 0-9, starting with a letter")
         check_floor(self.floor)
         check_ceiling(self.ceiling)
-        check_metadata(self.metadata)
 
     def intent(self) -> str:
         """Canonical JSON of the intent."""
@@ -59,7 +59,7 @@ class OpenWallet:
                 "floor": self.floor,
                 "id": _text(self.id),
                 "kind": Kind.OPEN.value,
-                "metadata": canonical_metadata(self.metadata),
+                "metadata": self.metadata,
             }
         )
 
@@ -71,7 +71,7 @@ class Post:
     key: str
     postings: Sequence[Posting]
     expected_versions: Mapping[UUID, int] = attrs.field(factory=dict)
-    metadata: Metadata = NO_METADATA
+    metadata: Metadata = attrs.field(default=NO_METADATA, converter=checked_metadata)
 
     kind = Kind.POST
 
@@ -90,14 +90,13 @@ class Post:
                 if wallet_id not in named:
                     raise InvalidCommand("expected_versions", f"names wallet {wallet_id}, which no posting does")
                 check_version(version, f"expected_versions.{wallet_id}")
-        check_metadata(self.metadata)
 
     def intent(self) -> str:
         """Canonical JSON of the intent."""
         return canonical_json(
             {
                 "kind": Kind.POST.value,
-                "metadata": canonical_metadata(self.metadata),
+                "metadata": self.metadata,
                 "postings": [
                     {
                         "amount": posting.amount,
@@ -147,7 +146,7 @@ class PlaceHold:
     destination: UUID | None = None
     expires_in_s: int | None = None
     expected_version: int | None = None
-    metadata: Metadata = NO_METADATA
+    metadata: Metadata = attrs.field(default=NO_METADATA, converter=checked_metadata)
 
     kind = Kind.HOLD
 
@@ -160,7 +159,6 @@ class PlaceHold:
             check_integer(self.expires_in_s, "expires_in", 1, EXPIRES_IN_S_MAX)
         if self.expected_version is not None:
             check_version(self.expected_version, "expected_version")
-        check_metadata(self.metadata)
 
     def intent(self) -> str:
         """Canonical JSON of the intent."""
@@ -170,7 +168,7 @@ class PlaceHold:
                 "destination": _text(self.destination),
                 "expires_in": self.expires_in_s,
                 "kind": Kind.HOLD.value,
-                "metadata": canonical_metadata(self.metadata),
+                "metadata": self.metadata,
                 "wallet": str(self.wallet_id),
             }
         )
@@ -222,20 +220,19 @@ class Reverse:
 
     key: str
     transaction_id: UUID
-    metadata: Metadata = NO_METADATA
+    metadata: Metadata = attrs.field(default=NO_METADATA, converter=checked_metadata)
 
     kind = Kind.REVERSAL
 
     def __attrs_post_init__(self) -> None:
         check_key(self.key)
-        check_metadata(self.metadata)
 
     def intent(self) -> str:
         """Canonical JSON of the intent."""
         return canonical_json(
             {
                 "kind": Kind.REVERSAL.value,
-                "metadata": canonical_metadata(self.metadata),
+                "metadata": self.metadata,
                 "transaction": str(self.transaction_id),
             }
         )
@@ -257,7 +254,7 @@ class ChangeWallet:
     status: WalletStatus | None = None
     floor: int | None = None
     ceiling: NewCeiling | None = None
-    metadata: Metadata | None = None
+    metadata: Metadata | None = attrs.field(default=None, converter=optional(checked_metadata))
     expected_version: int | None = None
 
     kind = Kind.CHANGE
@@ -270,8 +267,6 @@ class ChangeWallet:
             check_floor(self.floor)
         if self.ceiling is not None:
             check_ceiling(self.ceiling.ceiling)
-        if self.metadata is not None:
-            check_metadata(self.metadata)
         if self.expected_version is not None:
             check_version(self.expected_version, "expected_version")
 
@@ -284,7 +279,7 @@ class ChangeWallet:
             members["floor"] = self.floor
         members["kind"] = Kind.CHANGE.value
         if self.metadata is not None:
-            members["metadata"] = canonical_metadata(self.metadata)
+            members["metadata"] = self.metadata
         if self.status is not None:
             members["status"] = self.status.value
         members["wallet"] = str(self.wallet_id)

@@ -4,6 +4,7 @@ Precedence, for each command: its key (replay, reuse, fence); what it names exis
 (``wallet_core.rules``). Each command sees the effects of those before it.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import assert_never
 from uuid import UUID
@@ -25,7 +26,7 @@ from wallet_core.outcomes import (
     VersionConflict,
     WalletExists,
 )
-from wallet_core.ports import Changes, Snapshot
+from wallet_core.ports import DUE_HOLDS_MAX, Changes, Snapshot
 from wallet_core.rules import Plannable, first_reason, plan
 from wallet_core.state import Account, State, new_account
 
@@ -43,6 +44,16 @@ def decide_batch(snapshot: Snapshot, commands: Sequence[Command], ids: Iterator[
     state = State(snapshot, ids)
     outcomes = [_decide(command, state) for command in commands]
     return Decided(outcomes, state.changes())
+
+
+def expire_crowds(snapshot: Snapshot, ids: Iterator[UUID]) -> Changes:
+    """The expiry of due holds, and nothing else, for wallets that have too many to be decided about with the rest."""
+    due = Counter(hold.wallet_id for hold in snapshot.holds.values() if hold.is_due(snapshot.now))
+    state = State(snapshot, ids)
+    for wallet_id in sorted(due):
+        if due[wallet_id] > DUE_HOLDS_MAX:
+            state.expire_due(wallet_id)
+    return state.changes()
 
 
 def _decide(command: Command, state: State) -> Outcome:

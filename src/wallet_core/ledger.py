@@ -18,7 +18,7 @@ from wallet_core.commands import (
     ReleaseHold,
     Reverse,
 )
-from wallet_core.decide import decide_batch
+from wallet_core.decide import decide_batch, expire_crowds
 from wallet_core.model import Rejection, Transaction
 from wallet_core.outcomes import (
     Applied,
@@ -29,7 +29,7 @@ from wallet_core.outcomes import (
     Replayed,
     Unknown,
 )
-from wallet_core.ports import CommitUnknown, Ids, Names, StaleSnapshot, Store, Unavailable
+from wallet_core.ports import DUE_HOLDS_MAX, CommitUnknown, Ids, Names, StaleSnapshot, Store, Unavailable
 
 RACES_MAX = 20
 """How often a batch that lost a race is decided anew before its commands are answered with ``Contention``."""
@@ -79,14 +79,21 @@ class BatchLedger:
     async def _attempt(
         self, tenant: UUID, commands: Sequence[Command], names: Names, attempted: set[UUID]
     ) -> list[Outcome]:
-        async with self.store.begin(tenant) as unit:
-            snapshot = await unit.load(names)
-            decided = decide_batch(snapshot, commands, self.ids(snapshot.now))
-            if decided.changes:
-                await unit.append(decided.changes)
-                attempted.update(decision.id for decision in decided.changes.decisions)
-                await unit.commit()
-        return decided.outcomes
+        while True:
+            async with self.store.begin(tenant) as unit:
+                snapshot = await unit.load(names)
+                ids = self.ids(snapshot.now)
+                # A wallet whose holds have all lapsed at once must not stop the others for as long as that takes.
+                if len(snapshot.holds) > DUE_HOLDS_MAX and (expired := expire_crowds(snapshot, ids)):
+                    await unit.append(expired)
+                    await unit.commit()
+                    continue
+                decided = decide_batch(snapshot, commands, ids)
+                if decided.changes:
+                    await unit.append(decided.changes)
+                    attempted.update(decision.id for decision in decided.changes.decisions)
+                    await unit.commit()
+                return decided.outcomes
 
     async def _pause(self, attempt: int) -> None:
         await asyncio.sleep(min(BACKOFF_S_MAX, BACKOFF_S_FIRST * 2**attempt) * self.jitter())

@@ -14,6 +14,10 @@ from wallet_core.model import Decision, Entry, Hold, Kind, Transaction, Wallet, 
 from wallet_core.money import Currency
 from wallet_core.outcomes import Outcome
 
+DUE_HOLDS_MAX = 500
+"""How many due holds of one wallet are decided about in one unit of work. If there are more, they expire in units of
+work of their own, before anything else is decided on that wallet."""
+
 
 class StaleSnapshot(Exception):
     """Another writer got there first: what was loaded is no longer so. Nothing of the batch was kept; load again."""
@@ -42,9 +46,10 @@ class Snapshot:
     """What the database holds of the things that a batch names.
 
     ``wallets``: the named ones, those of named holds (with their destinations), and those that the named transactions
-    touched. ``holds``: the named ones, and the due ones of every wallet in ``wallets``; wallets and holds are of one
-    instant. ``transactions``: the named ones, if applied. ``reversed``: which of them have a reversal. ``decisions``:
-    by key, read no earlier than the wallets, so that "not decided" was still true when the wallets were seen.
+    touched. ``holds``: the named ones, and of every wallet in ``wallets`` the due ones, or, if there are more than
+    ``DUE_HOLDS_MAX``, one more than that, the oldest; wallets and holds are of one instant.
+    ``transactions``: the named ones, if applied. ``reversed``: which of them have a reversal. ``decisions``: by key,
+    read no earlier than the wallets, so that "not decided" was still true when the wallets were seen.
     """
 
     now: datetime

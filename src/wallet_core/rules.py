@@ -184,9 +184,12 @@ def _refuses_change(change: ChangeWallet, account: Account) -> Refusal | None:
     if change.status is WalletStatus.CLOSED and (account.balance != 0 or account.held_now != 0):
         return Reason.WALLET_NOT_EMPTY, {"wallet_id": id, "balance": account.balance, "held": account.held_now}
     if change.floor is not None and account.balance - account.held_now < change.floor:
-        # In terms of a balance of 0: what may not sink below the new floor, and that floor.
-        available = account.balance - account.held_now
-        return Reason.INSUFFICIENT_FUNDS, {"wallet_id": id, "available": available, "needed": change.floor}
+        # Raising the floor takes as much from what is available as a debit would.
+        available = account.balance - account.held_now - account.floor
+        return (
+            Reason.INSUFFICIENT_FUNDS,
+            {"wallet_id": id, "available": available, "needed": change.floor - account.floor},
+        )
     if change.ceiling is not None and change.ceiling.ceiling is not None and account.balance > change.ceiling.ceiling:
         return (
             Reason.CEILING_EXCEEDED,

@@ -125,11 +125,15 @@ class State:
     def apply(self, id: UUID, effect: Effect) -> Transaction:
         """Write an effect, after the expiry of every due hold on the wallets that it touches."""
         for wallet_id in effect.changes:
-            account = self.accounts[wallet_id]
-            due, account.due = account.due, []
-            for hold in due:
-                self._expire(account, hold)
+            self.expire_due(wallet_id)
         return self._write(id, effect, self.time_of(effect.changes))
+
+    def expire_due(self, wallet_id: UUID) -> None:
+        """Write down the expiry of every due hold of a wallet."""
+        account = self.accounts[wallet_id]
+        due, account.due = account.due, []
+        for hold in due:
+            self._expire(account, hold)
 
     def remember(self, decision: Decision) -> None:
         """Keep a decision under its key, for the batch and for the database."""

@@ -190,3 +190,20 @@ async def test_a_replay_is_the_receipt_of_the_first_time(world: World) -> None:
             outcome.transaction if isinstance(outcome, Applied) else cast(Rejected, outcome).rejection
             for outcome in first
         ]
+
+
+async def test_metadata_has_one_order_when_it_is_first_told_and_when_it_is_read_again(world: World) -> None:
+    """An answer is bytes: members in the client's order first, and in the stored order later, would be two answers."""
+    await world.open(A, B)
+    unsorted = {"z": "1", "a": "2", "m": "3"}
+    for command in (
+        OpenWallet("open-unsorted", "EUR", metadata=unsorted),
+        credit("credit", A, 5, metadata=unsorted),
+        PlaceHold("hold", A, 1, metadata=unsorted),
+        ChangeWallet("change", A, metadata=unsorted),
+    ):
+        first = await world.apply(command)
+        [again] = await world.do(command)
+        assert isinstance(again, Replayed)
+        assert isinstance(again.decision, Transaction)
+        assert list(again.decision.metadata.items()) == list(first.metadata.items()) == sorted(unsorted.items())

@@ -244,14 +244,14 @@ ROWS = [
         snapshot(wallet(A, -5, floor=-10)),
         ChangeWallet("k", A, floor=-4),
         Reason.INSUFFICIENT_FUNDS,
-        {"available": -5, "needed": -4, "wallet_id": str(A)},
+        {"available": 5, "needed": 6, "wallet_id": str(A)},
     ),
     Row(
         "floor above what is not held",
         snapshot(wallet(A, 5, held=10, floor=-10), hold(10)),
         ChangeWallet("k", A, floor=-4),
         Reason.INSUFFICIENT_FUNDS,
-        {"available": -5, "needed": -4, "wallet_id": str(A)},
+        {"available": 5, "needed": 6, "wallet_id": str(A)},
     ),
     # ---------------------------------------------------------------- ceiling
     Row(

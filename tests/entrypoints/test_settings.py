@@ -158,15 +158,13 @@ def test_a_bad_value_stops_the_start_with_one_line_that_names_it_and_shows_no_se
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
-def test_an_unknown_setting_stops_the_start_and_is_told_the_likely_name() -> None:
+def test_a_misspelt_setting_stops_the_start_and_is_told_the_likely_name() -> None:
     with pytest.raises(SettingError, match=r"^WALLET_DATABSE_URL is not a setting; did you mean WALLET_DATABASE_URL"):
         Settings.from_environment({"WALLET_DATABSE_URL": POSTGRES})
-    with pytest.raises(SettingError, match=r"^WALLET_ZZZ is not a setting; the settings are WALLET_DATABASE_URL, "):
-        Settings.from_environment({"WALLET_ZZZ": "1"})
 
 
 def test_variables_of_others_and_of_the_tests_are_none_of_its_business() -> None:
-    environ = {"WALLET_TEST_DATABASE_URL": "x", "WALLETS": "x", "PATH": "", "PGHOST": "db"}
+    environ = {"WALLET_TEST_DATABASE_URL": "x", "WALLET_ZZZ": "x", "WALLETS": "x", "PATH": "", "PGHOST": "db"}
     assert Settings.from_environment(environ) == Settings.from_environment({})
 
 

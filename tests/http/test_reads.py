@@ -78,7 +78,7 @@ async def test_the_etag_is_the_version_and_saves_reading_the_same_again(api: Api
     assert (changed.status_code, changed.headers["etag"]) == (200, '"3"')
 
 
-async def test_a_hold_that_lapses_changes_what_is_available_and_so_the_etag(api: Api) -> None:
+async def test_a_hold_that_lapses_changes_what_is_available_and_is_never_not_modified(api: Api) -> None:
     """No entry writes the lapse down, so the version stays; a 304 would pass the old availability for the new."""
     wallet = await api.new_wallet(10)
     hold = await api.new_hold(wallet, 4, expires_in=60)
@@ -89,9 +89,7 @@ async def test_a_hold_that_lapses_changes_what_is_available_and_so_the_etag(api:
     lapsed = await api.get(path, headers=known)
     assert lapsed.status_code == 200
     assert (lapsed.json()["version"], lapsed.json()["available"]) == (3, 10)
-    assert lapsed.headers["etag"] != known["if-none-match"]
-    again = await api.get(path, headers={"if-none-match": lapsed.headers["etag"]})
-    assert again.status_code == 304
+    assert lapsed.headers["etag"] == '"3"'
     shown = (await api.get(f"/v1/holds/{hold}")).json()
     assert (shown["status"], shown["remaining"]) == ("expired", 0)
 

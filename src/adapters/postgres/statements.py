@@ -46,6 +46,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.types import JSON, TypeEngine
 
 from adapters.postgres.schema import entries, holds, tenants, transactions, wallets
+from wallet_core.ports import DUE_HOLDS_MAX
 
 TENANT = bindparam("tenant", type_=Uuid)
 # In the text of a statement, so that the planner can tell that a partial index covers it, also in a plan it keeps.
@@ -148,16 +149,23 @@ def _load_wallets() -> Select[Any]:
     x = rows_of({"wallet_id": Uuid(), "hold_id": Uuid()})
     w = each(select(wallets).where(wallets.c.tenant_id == TENANT, wallets.c.id == x.c.wallet_id), "w")
     hold_columns = [c.label(f"hold_{c.name}") for c in holds.c if c.name not in ("tenant_id", "wallet_id")]
-    due = select(*hold_columns).where(
-        x.c.hold_id.is_(None),
-        w.c.held > 0,
-        holds.c.tenant_id == TENANT,
-        holds.c.wallet_id == w.c.id,
-        holds.c.status == ACTIVE,
-        holds.c.expires_at <= func.now(),
+    due = (
+        select(*hold_columns)
+        .where(
+            x.c.hold_id.is_(None),
+            w.c.held > 0,
+            holds.c.tenant_id == TENANT,
+            holds.c.wallet_id == w.c.id,
+            holds.c.status == ACTIVE,
+            holds.c.expires_at <= func.now(),
+        )
+        .order_by(holds.c.expires_at)
+        .limit(literal_column(str(DUE_HOLDS_MAX + 1), Integer()))
+        .correlate(x, w)
+        .subquery("due")
     )
     named = select(*hold_columns).where(holds.c.tenant_id == TENANT, holds.c.id == x.c.hold_id)
-    h = each(select(union_all(due.correlate(x, w), named.correlate(x)).subquery()), "h")
+    h = each(select(union_all(select(due), named.correlate(x)).subquery()), "h")
     return select(w, *h.c).select_from(x.join(w, true()).outerjoin(h, true()))
 
 
