@@ -147,6 +147,23 @@ class EmbeddedPostgres:
             self._lock.close()
             self._lock = self._server = self._socket_dir = None
 
+    def is_alive(self) -> bool:
+        """Whether the server that was started still runs."""
+        if self._server is not None:
+            return self._server.poll() is None
+        return postmaster_of(self.cluster) is not None
+
+    def revive(self) -> None:
+        """Start the server again, at the same place, after it ended without being stopped.
+
+        Returns when it answers, after it has recovered. Raises ``EmbeddedPostgresError``.
+        """
+        try:
+            end_processes(self.cluster)
+            self._launch()
+        except (OSError, subprocess.SubprocessError) as error:
+            raise EmbeddedPostgresError(f"PostgreSQL cannot be started in {self.data_dir}: {error}") from error
+
     def __enter__(self) -> Self:
         self.start()
         return self

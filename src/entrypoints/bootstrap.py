@@ -7,7 +7,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from adapters.checkpoint_file import CheckpointError, read_checkpoint, write_checkpoint
 from adapters.embedded_postgres import DATABASE, DataDirInUse, EmbeddedPostgres, EmbeddedPostgresError
 from adapters.embedded_postgres_processes import PidFile
+from adapters.embedded_postgres_watch import watched
 from adapters.ids import UuidV7
 from adapters.postgres import migrate
 from adapters.postgres.admin import SCOPES, SECRET_PREFIX, Admin
@@ -243,16 +244,29 @@ def _write_private(path: Path, secret: str) -> None:
 @contextmanager
 def _database(settings: Settings, *, beside_a_service: bool = False) -> Iterator[str]:
     if settings.database_url is not None:
-        yield settings.database_url
+        with _naming("WALLET_DATABASE_URL"):
+            yield settings.database_url
         return
     server = EmbeddedPostgres(settings.data_dir)
-    with explained():
+    with _naming("WALLET_DATA_DIR"), explained():
         url = _start(server, beside_a_service=beside_a_service)
     try:
-        yield url
+        with nullcontext() if beside_a_service else watched(server):
+            yield url
     finally:
         with explained():
             server.stop()
+
+
+@contextmanager
+def _naming(setting: str) -> Iterator[None]:
+    """Have whatever is wrong with what a setting points to name the setting."""
+    try:
+        yield
+    except BootstrapError as error:
+        if setting in str(error):
+            raise
+        raise BootstrapError(f"{setting}: {error}") from error
 
 
 def _start(server: EmbeddedPostgres, *, beside_a_service: bool) -> str:
