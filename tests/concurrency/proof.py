@@ -47,28 +47,20 @@ def _prove_wallets(
     transactions: Mapping[UUID, TransactionRow],
 ) -> None:
     for wallet in wallets:
-        last = _prove_history(wallet, histories.get(wallet.id, ()), transactions)
-        if last is None or (wallet.version, wallet.balance, wallet.held) != (
-            last.version,
-            last.balance_after,
-            last.held_after,
-        ):
-            raise LostUpdate(f"{wallet} is not what its last entry says: {last}")
-        if wallet.head != last.hash:
-            raise BrokenChain(f"the head of wallet {wallet.id} is not the hash of its last entry")
+        history = histories.get(wallet.id, ())
+        _prove_balances(wallet, history, transactions)
+        _prove_chain(wallet, history, transactions)
     unknown = histories.keys() - {wallet.id for wallet in wallets}
     if unknown:
         raise Unexplained(f"entries of wallets that are not there: {unknown}")
 
 
-def _prove_history(
+def _prove_balances(
     wallet: WalletRow, history: Sequence[EntryRow], transactions: Mapping[UUID, TransactionRow]
-) -> EntryRow | None:
-    """The last entry, once every entry has been found to follow from the one before it."""
-    balance = held = floor = 0
+) -> None:
+    """Every entry follows from the one before it, within the limits of its time, and the wallet from the last."""
+    balance = held = floor = version = 0
     ceiling: int | None = None
-    head = CHAIN_START
-    last: EntryRow | None = None
     for version, entry in enumerate(history, start=1):
         if entry.version != version:
             raise LostUpdate(f"wallet {wallet.id} has the version {entry.version} where {version} is due")
@@ -84,10 +76,18 @@ def _prove_history(
             ceiling = transaction.asked.get("ceiling", ceiling)
         if balance - held < floor or (ceiling is not None and balance > ceiling):
             raise LimitCrossed(f"{entry} is outside of {floor} and {ceiling}")
-        if entry.hash != _hash(entry, head, transaction):
+    if (wallet.version, wallet.balance, wallet.held) != (version, balance, held):
+        raise LostUpdate(f"{wallet} has {version} entries, which come to {balance} with {held} held")
+
+
+def _prove_chain(wallet: WalletRow, history: Sequence[EntryRow], transactions: Mapping[UUID, TransactionRow]) -> None:
+    head = CHAIN_START
+    for entry in history:
+        if entry.hash != _hash(entry, head, transactions[entry.transaction_id]):
             raise BrokenChain(f"the hash of {entry} does not follow")
-        head, last = entry.hash, entry
-    return last
+        head = entry.hash
+    if wallet.head != head:
+        raise BrokenChain(f"the head of wallet {wallet.id} is not the hash of its last entry")
 
 
 def _hash(entry: EntryRow, previous: bytes, transaction: TransactionRow) -> bytes:
