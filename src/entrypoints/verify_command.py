@@ -34,6 +34,10 @@ and then. Both options together extend a checkpoint. They are for one tenant.
 """
 
 
+class _NothingToProve(Exception):
+    """What is to be proved is not there. The message is for whoever asked."""
+
+
 @attrs.frozen
 class _Report:
     """What there is to say of a proof."""
@@ -84,7 +88,7 @@ def _tenants(url: str, name: str | None) -> dict[str, UUID]:
     if name is None:
         return tenants
     if name not in tenants:
-        raise BootstrapError(f"there is no tenant {name!r}")
+        raise _NothingToProve(f"there is no tenant {name!r}")
     return {name: tenants[name]}
 
 
@@ -130,7 +134,7 @@ def _of_wallet(url: str, tenants: dict[str, UUID], wallet_id: UUID) -> list[_Rep
     with bootstrap.explained():
         reports = asyncio.run(prove())
     if not reports:
-        raise BootstrapError(
+        raise _NothingToProve(
             f"there is no wallet {wallet_id}" + (f" in tenant {next(iter(tenants))}" if tenants else "")
         )
     return reports
@@ -176,7 +180,7 @@ def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
 def _failing_with(code: int) -> Iterator[None]:
     try:
         yield
-    except (SettingError, BootstrapError, CheckpointError) as error:
+    except (SettingError, BootstrapError, CheckpointError, _NothingToProve) as error:
         _leave(code, f"wallet: {error}")
     except KeyboardInterrupt:
         # Not 1, which says that something was found.

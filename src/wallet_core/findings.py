@@ -7,7 +7,7 @@ from enum import StrEnum
 import attrs
 
 FINDINGS_MAX = 100
-"""How many findings are kept in words; all are counted."""
+"""How many findings are kept in words, besides the first of each check; all are counted."""
 
 
 class Check(StrEnum):
@@ -65,19 +65,16 @@ class CheckResult:
 
 @attrs.define
 class Findings:
-    """What was found wrong, over any number of wallets. Keeps ``FINDINGS_MAX``, and the first of each check."""
+    """What was found wrong, over any number of wallets."""
 
     counts: Counter[Check] = attrs.field(factory=Counter)
     kept: list[Finding] = attrs.field(factory=list)
-    _firsts: dict[Check, Finding] = attrs.field(factory=dict)
 
     def add(self, check: Check, detail: str, wallet_id: str | None = None, version: int | None = None) -> None:
         """Note a finding."""
-        finding = Finding(check, detail, wallet_id, version)
         self.counts[check] += 1
-        self._firsts.setdefault(check, finding)
-        if len(self.kept) < FINDINGS_MAX:
-            self.kept.append(finding)
+        if len(self.kept) < FINDINGS_MAX or self.counts[check] == 1:
+            self.kept.append(Finding(check, detail, wallet_id, version))
 
     def results(self, checks: Sequence[Check]) -> list[CheckResult]:
         """How these checks came out."""
@@ -86,4 +83,5 @@ class Findings:
     def _result(self, check: Check) -> CheckResult:
         if not self.counts[check]:
             return CheckResult(check, ok=True, detail="holds")
-        return CheckResult(check, ok=False, detail=f"{self.counts[check]} found; first: {self._firsts[check]}")
+        first = next(finding for finding in self.kept if finding.check is check)
+        return CheckResult(check, ok=False, detail=f"{self.counts[check]} found; first: {first}")

@@ -1,13 +1,16 @@
 """``wallet verify`` as a process: what it says, and its exit code."""
 
+import asyncio
 import json
 import os
 import pty
 import re
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import asyncpg
 import attrs
 import pytest
 from click.testing import CliRunner
@@ -20,7 +23,7 @@ from tests.support.ids import id_number
 from tests.verification.scene import ALICE, LONELY, NEW, OTHER_NAME, TENANT, go_on
 from tests.verification.tampering import row_of, said
 from wallet_core import credit
-from wallet_core.findings import WALLET_CHECKS, Check
+from wallet_core.findings import FINDINGS_MAX, WALLET_CHECKS, Check
 
 TAMPERED = said("pay-alice", "intent", '"invoice":"7"', '"invoice":"8"')
 
@@ -100,7 +103,9 @@ def test_no_more_is_told_than_can_be_read_and_a_terminal_is_told_nothing_else(ow
     wait_for(execute(own_scene, drop, broken, many, evil))
     done = verify(own_scene, "--tenant", "default")
     assert done.returncode == 1
-    assert len([line for line in done.stdout.splitlines() if re.match(r"  [a-z-]+: ", line)]) == 100
+    shown = re.findall(r"^  ([a-z-]+): ", done.stdout, re.MULTILINE)
+    assert FINDINGS_MAX <= len(shown) < FINDINGS_MAX + len(Check)
+    assert set(shown) == {name for name, state in states(done.stdout).items() if state == "failed"}
     assert re.search(r"^  and [0-9,]+ more$", done.stdout, re.MULTILINE)
     assert "\x1b" not in done.stdout
 
@@ -174,7 +179,9 @@ def test_a_checkpoint_that_is_damaged_or_of_another_tenant_is_refused(
 def test_a_database_that_cannot_be_reached_or_has_no_schema_is_told(create_database: Callable[[], str]) -> None:
     away = verify_in_a_process("postgresql://postgres@127.0.0.1:1/wallet")
     assert away.returncode == 2
-    assert away.stderr.startswith("wallet: the database cannot be used: ")
+    assert away.stderr.startswith("wallet: ")
+    assert "the database cannot be used: " in away.stderr
+    assert len(away.stderr.splitlines()) == 1
     empty = verify(create_database())
     assert (empty.returncode, "wallet db upgrade" in empty.stderr) == (2, True)
     assert run("verify", WALLET_PORT="x").returncode == 2
@@ -216,6 +223,27 @@ def test_the_embedded_database_is_proved_beside_its_service_and_without_it(tmp_p
         assert "tenant default, 1 wallets: 1 entries proved" in beside.stdout
     alone = run("verify", **data)
     assert (alone.returncode, alone.stdout.splitlines()[1:]) == (0, beside.stdout.splitlines()[1:])
+
+
+async def test_an_interrupt_is_told_apart_from_a_finding(scene: str) -> None:
+    owner = await asyncpg.connect(scene)
+    try:
+        # So that the proof has to wait.
+        await owner.execute("BEGIN; LOCK TABLE entries IN ACCESS EXCLUSIVE MODE")
+        process = await asyncio.create_subprocess_exec(
+            *command("verify"),
+            env=environment({"WALLET_DATABASE_URL": scene}),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted) FROM pg_sleep(0.05)"
+        while not await owner.fetchval(waiting):
+            pass
+        process.send_signal(signal.SIGINT)
+        output, errors = await process.communicate()
+    finally:
+        await owner.close()
+    assert (process.returncode, output, errors.strip()) == (130, b"", b"")
 
 
 def test_help_says_what_it_is_for(untouched: str) -> None:
