@@ -31,8 +31,8 @@ class AuditTotals:
 @attrs.frozen
 class Unaccounted:
     """What has lost its counterpart: entries that applied transactions name and that are not there, by transaction,
-    wallet and version (None if it names nonsense); and wallets that are not there, with the number of entries that are.
-    """
+    wallet and version (None where it names none, or nonsense); and wallets that are not there, with the number of
+    entries that are."""
 
     missing: Sequence[tuple[str, str | None, int | None]]
     ownerless: Sequence[tuple[str, int]]
@@ -244,8 +244,9 @@ async def _check_complete(view: AuditView, flows: Flows, totals: AuditTotals, fi
         return
     unaccounted = await view.unaccounted(FINDINGS_MAX)
     for transaction_id, wallet_id, version in unaccounted.missing:
-        detail = f"the entry that transaction {transaction_id} names is not there"
-        findings.add(Check.COMPLETE, detail, wallet_id, version)
+        named = f"the entry that transaction {transaction_id} names is not there"
+        without = f"transaction {transaction_id} is applied, and names no entry"
+        findings.add(Check.COMPLETE, without if wallet_id is None else named, wallet_id, version)
     for wallet_id, entries in unaccounted.ownerless:
         findings.add(Check.COMPLETE, f"the wallet is not there, but {entries} entries of it are", wallet_id)
 

@@ -130,6 +130,12 @@ HISTORY = [
         (LONELY, 5),
     ),
     Tampering(
+        "a rejection that is said to have been applied",
+        [f"UPDATE transactions SET outcome = 'applied' WHERE {of('too-much')}"],
+        {Check.COMPLETE},
+        (None, None),
+    ),
+    Tampering(
         "a wallet gone, but not its entries",
         [f"DELETE FROM wallets WHERE {row_of(LONELY)}"],
         {Check.COMPLETE},

@@ -1,11 +1,12 @@
 """Whatever the owner of the database changes, so cleverly that all its constraints still hold, the proof finds."""
 
+import asyncpg
 import pytest
 
 from tests.verification.scene import prove
 from tests.verification.tampered_history import HISTORY, NONSENSE
 from tests.verification.tampered_rows import AMOUNTS, HOLDS, ROWS, WORDS
-from tests.verification.tampering import Owner, Tampering, tamper
+from tests.verification.tampering import Owner, Tampering, of, tamper
 
 TAMPERINGS = [*AMOUNTS, *WORDS, *ROWS, *HOLDS, *HISTORY, *NONSENSE]
 
@@ -22,6 +23,18 @@ async def test_it_is_found_and_its_place_is_named(scene: str, tampering: Tamperi
 )
 async def test_it_is_found_too_where_the_constraints_were_taken_away(own_scene: str, tampering: Tampering) -> None:
     await assert_found(own_scene, tampering)
+
+
+async def test_an_applied_transaction_that_names_no_entry_is_named(scene: str) -> None:
+    async def change(owner: Owner) -> None:
+        await owner.do(f"UPDATE transactions SET outcome = 'applied' WHERE {of('too-much')}")
+
+    await tamper(scene, change)
+    connection = await asyncpg.connect(scene)
+    id = await connection.fetchval(f"SELECT id FROM transactions WHERE {of('too-much')}")
+    await connection.close()
+    details = [finding.detail for finding in (await prove(scene)).findings.kept]
+    assert f"transaction {id} is applied, and names no entry" in details
 
 
 async def assert_found(dsn: str, tampering: Tampering) -> None:

@@ -150,7 +150,7 @@ ENTRIES = _entries_query()
 
 
 def _missing_query() -> Select[Any]:
-    """Entries that an applied transaction names, and that are not there."""
+    """Entries that an applied transaction names, and that are not there; and transactions that name none."""
     named = transactions.c.result.op("->")(literal_column("'entries'", Text()))
     array = case(
         (func.json_typeof(named) == literal_column("'array'"), named), else_=cast(literal_column("'[]'"), JSON)
@@ -167,7 +167,7 @@ def _missing_query() -> Select[Any]:
             cast(wallet_id, Text).label("wallet_id"),
             version.label("version"),
         )
-        .select_from(transactions.join(n, true()).outerjoin(found, true()))
+        .select_from(transactions.outerjoin(n, true()).outerjoin(found, true()))
         .where(
             transactions.c.tenant_id == TENANT,
             transactions.c.outcome == APPLIED,
