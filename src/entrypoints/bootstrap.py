@@ -85,6 +85,10 @@ class BootstrapError(Exception):
     """What was asked for cannot be done as things are. The message is for whoever runs the service."""
 
 
+class DatabaseUnusable(BootstrapError):
+    """The database cannot be reached or started, or refuses to be used."""
+
+
 @attrs.frozen
 class Prepared:
     """A database that is ready to be served. ``api_key`` is the key that the embedded one has for its only user."""
@@ -199,10 +203,12 @@ def explained() -> Iterator[None]:
     """Raise ``BootstrapError`` for whatever of the outside can go wrong, and a value that cannot be used."""
     try:
         yield
-    except (EmbeddedPostgresError, MigrationError, ValueError) as error:
+    except EmbeddedPostgresError as error:
+        raise DatabaseUnusable(str(error)) from error
+    except (MigrationError, ValueError) as error:
         raise BootstrapError(str(error)) from error
     except (Unavailable, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-        raise BootstrapError(f"the database cannot be used: {_reason(error)}") from error
+        raise DatabaseUnusable(f"the database cannot be used: {_reason(error)}") from error
 
 
 async def _prepare(settings: Settings, url: str) -> str | None:
@@ -260,13 +266,11 @@ def _database(settings: Settings, *, beside_a_service: bool = False) -> Iterator
 
 @contextmanager
 def _naming(setting: str) -> Iterator[None]:
-    """Have whatever is wrong with what a setting points to name the setting."""
+    """Have it said which setting points to the database that cannot be used."""
     try:
         yield
-    except BootstrapError as error:
-        if setting in str(error):
-            raise
-        raise BootstrapError(f"{setting}: {error}") from error
+    except DatabaseUnusable as error:
+        raise BootstrapError(f"{error} ({setting})") from error
 
 
 def _start(server: EmbeddedPostgres, *, beside_a_service: bool) -> str:
