@@ -33,11 +33,11 @@ def _without_guard() -> Update:
 
 
 SLOW_ROWS: Final = (
-    "CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.002); RETURN NEW; END'",
+    "CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.01); RETURN NEW; END'",
     "CREATE TRIGGER slowly BEFORE INSERT ON transactions FOR EACH ROW EXECUTE FUNCTION slowly()",
     "CREATE TRIGGER slowly BEFORE UPDATE ON wallets FOR EACH ROW EXECUTE FUNCTION slowly()",
 )
-"""Nothing is missing then, but two batches that are written at once get in each other's way for certain."""
+"""Nothing is missing then, but batches that begin at almost the same time are written at the same time for certain."""
 
 UNGUARDED_UPDATE: Final = _without_guard()
 COMMIT_DELAY_S: Final = 0.05

@@ -50,7 +50,7 @@ def test_crossing_transfers_neither_lose_money_nor_deadlock(new_arena: NewArena,
 
 
 def test_transfers_that_cross_while_they_are_written_do_not_deadlock(new_arena: NewArena) -> None:
-    crossing_transfers(new_arena(*SLOW_ROWS), clients=6, batches=2, grouped=False)
+    crossing_transfers(new_arena(*SLOW_ROWS), clients=4, batches=2, grouped=False)
 
 
 def test_unsorted_batches_deadlock(new_arena: NewArena) -> None:
