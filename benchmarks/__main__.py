@@ -1,6 +1,8 @@
 """Runs the loads one after the other, and prints a table of ratios to the yardstick."""
 
 import argparse
+import signal
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -29,6 +31,8 @@ def main() -> None:
         "--results", type=Path, default=Path(".benchmarks"), help="where the JSON goes (default: %(default)s)"
     )
     options = parser.parse_args()
+    # So that servers that run by then are stopped.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     report = Report()
     if "start" in options.parts:
         _start(report)

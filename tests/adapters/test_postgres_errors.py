@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -12,7 +11,6 @@ from sqlalchemy.exc import DBAPIError
 
 from adapters.postgres.engine import create_engine
 from adapters.postgres.errors import sqlstate_of, translating
-from adapters.postgres.unit_of_work import PostgresStore
 from tests.databases import Databases, execute, run
 from tests.support.sessions import Till, till
 from wallet_core import Applied, DatabaseUnavailable, OpenWallet
@@ -126,15 +124,6 @@ async def test_any_other_error_stays_what_it_is(dsn: str, code: str, through_dri
     assert sqlstate_of(caught.value) == code
 
 
-async def _assert_works_again(till: Till) -> None:
-    """The pool is healthy: a credit is carried out at the first attempt."""
-    before = await till.balance()
-    async with till.store.begin(till.tenant) as unit:
-        await unit.append(await till.load(unit))
-        await unit.commit()
-    assert await till.balance() == before + 1
-
-
 async def test_a_serialization_failure_in_a_unit_of_work_keeps_nothing(dsn: str) -> None:
     async with till(dsn, pool_size=2, isolation="REPEATABLE READ") as two:
         async with two.store.begin(two.tenant) as unit:
@@ -143,7 +132,7 @@ async def test_a_serialization_failure_in_a_unit_of_work_keeps_nothing(dsn: str)
             with pytest.raises(StaleSnapshot):
                 await unit.append(changes)
         assert await two.balance() == 1
-        await _assert_works_again(two)
+        await two.assert_works()
 
 
 async def test_a_deadlock_between_units_of_work_ends_one_of_them(dsn: str) -> None:
@@ -160,7 +149,7 @@ async def test_a_deadlock_between_units_of_work_ends_one_of_them(dsn: str) -> No
         (stale,) = (end for end in ends if isinstance(end, StaleSnapshot))
         assert stale.__cause__ is not None
         assert sqlstate_of(stale.__cause__) == "40P01"
-        await _assert_works_again(two)
+        await two.assert_works()
 
 
 async def test_a_wait_for_a_lock_is_bounded(dsn: str) -> None:
@@ -173,7 +162,7 @@ async def test_a_wait_for_a_lock_is_bounded(dsn: str) -> None:
         assert sqlstate_of(caught.value.__cause__) == "55P03"
         assert await one.do(one.next_credit()) == DatabaseUnavailable()
         await one.owner.execute("ROLLBACK")
-        await _assert_works_again(one)
+        await one.assert_works()
 
 
 async def test_a_statement_is_bounded(dsn: str) -> None:
@@ -185,7 +174,7 @@ async def test_a_statement_is_bounded(dsn: str) -> None:
         assert caught.value.__cause__ is not None
         assert sqlstate_of(caught.value.__cause__) == "57014"
         await one.owner.execute("ROLLBACK")
-        await _assert_works_again(one)
+        await one.assert_works()
 
 
 async def test_a_session_that_is_ended_while_it_waits_is_replaced(one: Till) -> None:
@@ -196,7 +185,7 @@ async def test_a_session_that_is_ended_while_it_waits_is_replaced(one: Till) -> 
         with pytest.raises(Unavailable):
             await append
     await one.owner.execute("ROLLBACK")
-    await _assert_works_again(one)
+    await one.assert_works()
 
 
 async def test_a_session_that_is_ended_between_two_statements_is_replaced(one: Till) -> None:
@@ -205,7 +194,7 @@ async def test_a_session_that_is_ended_between_two_statements_is_replaced(one: T
         await one.terminate_all()
         with pytest.raises(Unavailable):
             await unit.append(changes)
-    await _assert_works_again(one)
+    await one.assert_works()
 
 
 async def test_a_unit_of_work_that_stands_still_is_ended_by_the_server(dsn: str) -> None:
@@ -215,7 +204,7 @@ async def test_a_unit_of_work_that_stands_still_is_ended_by_the_server(dsn: str)
             await asyncio.sleep(0.8)
             with pytest.raises(Unavailable):
                 await unit.append(changes)
-        await _assert_works_again(one)
+        await one.assert_works()
 
 
 async def test_a_socket_that_is_closed_under_way_is_replaced(one: Till) -> None:
@@ -224,7 +213,7 @@ async def test_a_socket_that_is_closed_under_way_is_replaced(one: Till) -> None:
         unit._session._driver.terminate()
         with pytest.raises(Unavailable):
             await unit.append(changes)
-    await _assert_works_again(one)
+    await one.assert_works()
 
 
 async def test_a_caller_who_is_cancelled_leaves_the_pool_healthy(one: Till) -> None:
@@ -240,7 +229,7 @@ async def test_a_caller_who_is_cancelled_leaves_the_pool_healthy(one: Till) -> N
     with pytest.raises(asyncio.CancelledError):
         await task
     await one.owner.execute("ROLLBACK")
-    await _assert_works_again(one)
+    await one.assert_works()
 
 
 async def test_a_database_that_takes_no_writes_is_unavailable(one: Till) -> None:
@@ -253,51 +242,3 @@ async def test_a_database_that_takes_no_writes_is_unavailable(one: Till) -> None
             await unit.append(await one.load(unit))
     assert caught.value.__cause__ is not None
     assert sqlstate_of(caught.value.__cause__) == "25006"
-
-
-async def test_an_exhausted_pool_is_unavailable_and_recovers(one: Till) -> None:
-    async with one.store.begin(one.tenant):
-        with pytest.raises(Unavailable):
-            async with one.store.begin(one.tenant):
-                pass
-        assert await one.do(one.next_credit()) == DatabaseUnavailable()
-    await _assert_works_again(one)
-
-
-async def test_a_pool_of_dead_connections_is_replaced_before_it_is_used(dsn: str) -> None:
-    """After a restart of the database: the first batch does not have to find out about every connection."""
-    async with till(dsn, pool_size=5) as five:
-        async with AsyncExitStack() as stack:
-            for _ in range(5):
-                await stack.enter_async_context(five.store.begin(five.tenant))
-        await five.terminate_all()
-        await _assert_works_again(five)
-        assert isinstance(await five.do(five.next_credit()), Applied)
-
-
-@pytest.mark.parametrize("url", ["postgresql://nobody@127.0.0.1:1/wallet", "postgresql:///wallet?host=/nowhere"])
-async def test_a_server_that_is_not_there_is_unavailable(url: str) -> None:
-    engine = create_engine(url, pool_size=1)
-    try:
-        with pytest.raises(Unavailable):
-            async with PostgresStore(engine).begin(uuid4()):
-                pass
-    finally:
-        await engine.dispose()
-
-
-async def test_a_server_that_takes_no_more_connections_is_unavailable(one: Till, dsn: str) -> None:
-    role = f"crowded_{uuid4().hex}"
-    await one.owner.execute(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 0 PASSWORD 'crowded'")
-    parts = urlsplit(dsn)
-    host = parts.netloc.rpartition("@")[2]
-    engine = create_engine(parts._replace(netloc=f"{role}:crowded@{host}").geturl(), pool_size=1)
-    try:
-        with pytest.raises(Unavailable) as caught:
-            async with PostgresStore(engine).begin(one.tenant):
-                pass
-        assert caught.value.__cause__ is not None
-        assert sqlstate_of(caught.value.__cause__) == "53300"
-    finally:
-        await engine.dispose()
-        await one.owner.execute(f"DROP ROLE {role}")

@@ -67,6 +67,15 @@ class Till:
         found = await self.owner.fetchval("SELECT balance FROM wallets WHERE id = $1", self.wallet_id)
         return int(found)
 
+    async def assert_works(self) -> None:
+        """Require that a credit is carried out at the first attempt, as it is when the pool is healthy."""
+        before = await self.balance()
+        async with self.store.begin(self.tenant) as unit:
+            await unit.append(await self.load(unit))
+            await unit.commit()
+        if await self.balance() != before + 1:
+            raise AssertionError("the credit took no effect")
+
     async def lock_wallet(self) -> None:
         """Have the owner hold the wallet's row until it ends its transaction."""
         await self.owner.execute("BEGIN")
