@@ -9,6 +9,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _VERSION_AND_VARIANT = (0x7 << 76) | (0b10 << 62)
 _COUNTER_BITS = 74
 _STEP_BITS = 48
+_STEPS_DRAWN = 256
 
 
 class UuidV7:
@@ -21,6 +22,7 @@ class UuidV7:
     def __init__(self) -> None:
         self._millisecond = -1
         self._counter = 0
+        self._steps: Iterator[int] = iter(())
 
     def __call__(self, now: datetime) -> Iterator[UUID]:
         """An endless supply of ids for this time (or the latest time seen, should the clock have stepped back)."""
@@ -34,9 +36,17 @@ class UuidV7:
             # The top bit stays clear, so that the counter cannot run over within a millisecond.
             self._counter = int.from_bytes(os.urandom(10)) >> 7
         else:
-            self._counter += 1 + int.from_bytes(os.urandom(_STEP_BITS // 8))
+            self._counter += 1 + self._step()
         high, low = divmod(self._counter, 1 << 62)
         return UUID(int=(self._millisecond << 80) | (high << 64) | low | _VERSION_AND_VARIANT)
+
+    def _step(self) -> int:
+        """The next random step. The system is asked for many at a time: a call of it costs more than all else here."""
+        step = next(self._steps, None)
+        if step is None:
+            self._steps = iter(memoryview(os.urandom(8 * _STEPS_DRAWN)).cast("Q").tolist())
+            step = next(self._steps)
+        return step >> (64 - _STEP_BITS)
 
 
 def uuid7(now: datetime) -> UUID:
