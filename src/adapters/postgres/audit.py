@@ -26,7 +26,9 @@ from wallet_core.audit import AuditEntry, AuditWallet
 from wallet_core.ports import StaleSnapshot, Unavailable
 from wallet_core.verify import AuditTotals, AuditView, Unaccounted
 
-ENTRIES_PER_FETCH = 500
+ENTRIES_PER_FETCH = 200
+"""As many as fit into the socket's buffer (208 KiB on Linux), so that the database can be done with a portion while the
+one before is proved. With 1000 it waits for a reader half of the time, and a proof takes 1.4 times as long."""
 
 
 @contextmanager
