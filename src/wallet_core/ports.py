@@ -10,7 +10,7 @@ from uuid import UUID
 import attrs
 
 from wallet_core.commands import Command
-from wallet_core.model import Decision, Entry, Hold, Kind, Transaction, Wallet, WalletStatus
+from wallet_core.model import Decision, Entry, Hold, Kind, Rejection, Transaction, Wallet, WalletStatus
 from wallet_core.money import Currency
 from wallet_core.outcomes import Outcome
 
@@ -122,6 +122,23 @@ class Ledger(Protocol):
         Returns one outcome per command, only after all that was applied or rejected is durable. Never raises for what
         a caller may expect: a full queue, an absent database and a lost answer are outcomes too.
         """
+        ...
+
+
+class ReplayCache(Protocol):
+    """Remembers committed decisions, so that a replay need not ask the database. It may forget any of them at any time,
+    and is never the authority: without it, every answer is the same.
+
+    Nothing is raised, whatever state the cache is in, and no call waits for longer than a few hundredths of a second.
+    """
+
+    async def find(self, tenant: UUID, keys: Sequence[str]) -> Mapping[str, Transaction | Rejection]:
+        """What it holds of the decisions under these keys. Each was committed to the database as it is now: what is
+        damaged, of another tenant or key, or of another history of the database, is not there."""
+        ...
+
+    def remember(self, tenant: UUID, decisions: Sequence[Transaction | Rejection]) -> None:
+        """Take note of committed decisions. Returns at once; the note may get lost."""
         ...
 
 
