@@ -53,6 +53,8 @@ READY_S_MAX = 300.0
 
 _SUPERUSER = "postgres"
 _PORT = 5432  # Only a part of the socket's name.
+# Twice the default: a proof of 300,000 entries reads a third more of them a second. Taken as it is used.
+_SHARED_BUFFERS = "256MB"
 _LOG_LINES_SHOWN = 15
 # sockaddr_un holds 104 bytes on macOS and 108 on Linux, with a zero at the end.
 _SOCKET_PATH_BYTES_MAX = 103
@@ -249,6 +251,7 @@ class EmbeddedPostgres:
             "unix_socket_directories": str(self._socket_dir),
             "unix_socket_permissions": "0700",
             "log_checkpoints": "off",
+            "shared_buffers": _SHARED_BUFFERS,
         }
         self._server = launch(self.cluster, options, self.log, self._account)
         for _ in polls(self.ready_s_max):

@@ -17,6 +17,7 @@ def test_a_first_start_makes_a_cluster_and_the_database_wallet(new_data_dir: Pat
         assert query(server, "SELECT current_setting('listen_addresses')") == ""
         settings = "SELECT string_agg(setting, ' ') FROM pg_settings WHERE name IN "
         assert query(server, settings + "('fsync', 'synchronous_commit', 'full_page_writes')") == "on on on"
+        assert query(server, "SELECT current_setting('shared_buffers')") == "256MB"
         assert (new_data_dir / "postgres").stat().st_mode & 0o777 == 0o700
         assert (new_data_dir / "socket").stat().st_mode & 0o777 == 0o700
     assert processes_of(new_data_dir / "postgres") == []
