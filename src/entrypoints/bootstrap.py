@@ -23,6 +23,7 @@ from adapters.checkpoint_file import CheckpointError, read_checkpoint, write_che
 from adapters.embedded_postgres import DATABASE, DataDirInUse, EmbeddedPostgres, EmbeddedPostgresError
 from adapters.embedded_postgres_processes import PidFile
 from adapters.embedded_postgres_watch import watched
+from adapters.faults import Failpoints, FaultyLedger, FaultyStore
 from adapters.ids import UuidV7
 from adapters.postgres import migrate
 from adapters.postgres.admin import SCOPES, SECRET_PREFIX, Admin
@@ -34,11 +35,12 @@ from adapters.postgres.reader import PostgresReader
 from adapters.postgres.schema import SERVICE_ROLE
 from adapters.postgres.unit_of_work import PostgresStore
 from entrypoints.http.app import create_app
+from entrypoints.http.lab import Lab
 from entrypoints.http.service import Service
 from entrypoints.settings import Settings
 from wallet_core.group_commit import GroupCommit
 from wallet_core.ledger import BatchLedger
-from wallet_core.ports import Unavailable
+from wallet_core.ports import Store, Unavailable
 
 __all__ = [
     "DEFAULT_TENANT",
@@ -115,7 +117,13 @@ def application(settings: Settings, database_url: str) -> ASGIApp:
     writing = connect(pool_size=LEDGER_CONNECTIONS, planner=INDEX_ONLY_PLANS)
     reading = connect(pool_size=READER_CONNECTIONS, planner=INDEX_ONLY_PLANS)
     proving = connect(pool_size=PROVING_CONNECTIONS, planner=INDEX_ONLY_PLANS)
-    ledger = GroupCommit(BatchLedger(PostgresStore(writing), UuidV7()))
+    failpoints = Failpoints(crashes=settings.workers > 1) if settings.lab else None
+    store: Store = PostgresStore(writing)
+    if failpoints:
+        store = FaultyStore(store, failpoints)
+    group = GroupCommit(BatchLedger(store, UuidV7()))
+    ledger = FaultyLedger(group, failpoints) if failpoints else group
+    lab = Lab(failpoints, settings.redis_url is not None, settings.workers, timeout_ms) if failpoints else None
     service = Service(ledger, PostgresReader(reading), PostgresAudit(proving), ApiKeys(reading), timeout_ms / 1000)
 
     @asynccontextmanager
@@ -124,12 +132,12 @@ def application(settings: Settings, database_url: str) -> ASGIApp:
             yield
         finally:
             # What was taken on is finished, if the database lets it; nothing is cancelled.
-            await asyncio.wait([asyncio.create_task(ledger.close())], timeout=DRAIN_S_MAX)
+            await asyncio.wait([asyncio.create_task(group.close())], timeout=DRAIN_S_MAX)
             await writing.dispose()
             await reading.dispose()
             await proving.dispose()
 
-    return create_app(service, lifespan=[lifespan])
+    return create_app(service, lifespan=[lifespan], lab=lab)
 
 
 @contextmanager

@@ -18,6 +18,8 @@ from entrypoints.http import problem_types as types
 from entrypoints.http.answers import JSON, Answer, problem_answer
 from entrypoints.http.batches import fence, run_batch
 from entrypoints.http.edge import Edge
+from entrypoints.http.lab import PATH as LAB_PATH
+from entrypoints.http.lab import Lab
 from entrypoints.http.operation import Operation
 from entrypoints.http.operations import OPERATIONS
 from entrypoints.http.problems import Problem, Refused, malformed
@@ -41,18 +43,25 @@ HANDLES: Final[Mapping[str, Handle]] = {
 """What answers each operation that needs an API key, by operation id."""
 
 
-def create_app(service: Service, *, lifespan: Sequence[Lifespan] = (), ui: UserInterface | None = None) -> ASGIApp:
+def create_app(
+    service: Service, *, lifespan: Sequence[Lifespan] = (), ui: UserInterface | None = None, lab: Lab | None = None
+) -> ASGIApp:
     """The service as an ASGI application. ``lifespan`` opens and closes what it stands on."""
-    return Edge(create_routes(service, lifespan=lifespan, ui=ui))
+    routes = create_routes(service, lifespan=lifespan, ui=ui, lab=lab)
+    return Edge(lab.around(routes) if lab else routes)
 
 
-def create_routes(service: Service, *, lifespan: Sequence[Lifespan] = (), ui: UserInterface | None = None) -> Litestar:
+def create_routes(
+    service: Service, *, lifespan: Sequence[Lifespan] = (), ui: UserInterface | None = None, lab: Lab | None = None
+) -> Litestar:
     """The routes of the application."""
     routes: dict[str, dict[Method, Handler]] = defaultdict(dict)
     for operation in OPERATIONS:
         routes[operation.path][operation.method] = _operation(operation, service)
     for path, answer in _pages(ui or UserInterface()).items():
         routes[path]["GET"] = answer
+    if lab:
+        routes[LAB_PATH]["GET"] = _lab(lab, service)
     return Litestar(
         [handler for path, methods in routes.items() for handler in _route(path, methods)],
         lifespan=list(lifespan),
@@ -74,6 +83,17 @@ def _operation(operation: Operation, service: Service) -> Handler:
             return await handle(service, principal.tenant, scope, request.receive)
         except Refused as refused:
             return problem_answer(refused.problem, scope)
+
+    return answer
+
+
+def _lab(lab: Lab, service: Service) -> Handler:
+    async def answer(request: Request[Any, Any, Any]) -> ASGIApp:
+        try:
+            await service.authenticate(request.scope, "read")
+        except Refused as refused:
+            return problem_answer(refused.problem, request.scope)
+        return lab.answer()
 
     return answer
 
