@@ -23,7 +23,8 @@ from adapters.checkpoint_file import CheckpointError, read_checkpoint, write_che
 from adapters.embedded_postgres import DATABASE, DataDirInUse, EmbeddedPostgres, EmbeddedPostgresError
 from adapters.embedded_postgres_processes import PidFile
 from adapters.embedded_postgres_watch import watched
-from adapters.faults import Failpoints, FaultyLedger, FaultyStore
+from adapters.failpoints import Failpoints
+from adapters.faults import FaultyLedger, FaultyStore
 from adapters.ids import UuidV7
 from adapters.postgres import migrate
 from adapters.postgres.admin import SCOPES, SECRET_PREFIX, Admin
