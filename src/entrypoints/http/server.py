@@ -18,8 +18,7 @@ import uvicorn
 from litestar.types import ASGIApp
 from uvicorn.supervisors.multiprocess import Multiprocess
 
-CONNECTIONS_MAX: Final = 10_000
-"""How many connections a process keeps open; requests over that are turned away at once."""
+from entrypoints.http.protocol import BoundedProtocol
 
 FILES_BESIDE_CONNECTIONS: Final = 1_000
 BACKLOG: Final = 2048
@@ -76,7 +75,7 @@ def serve(
         factory=True,
         workers=workers,
         loop="uvloop",
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         interface="asgi3",
         lifespan="on",
@@ -85,7 +84,6 @@ def serve(
         # Whoever asks is told by the API key, never by the address.
         proxy_headers=False,
         server_header=False,
-        limit_concurrency=CONNECTIONS_MAX,
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=min(math.ceil(request_timeout_s) + 1, GRACE_S_MAX),
@@ -166,7 +164,7 @@ def _end_without_parent(sentinel: int) -> None:
 def _raise_open_files_limit() -> None:
     """Every connection is an open file, and the usual limit of them is a tenth of what a process can serve."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = CONNECTIONS_MAX + FILES_BESIDE_CONNECTIONS
+    wanted = BoundedProtocol.connections_max + FILES_BESIDE_CONNECTIONS
     if hard != resource.RLIM_INFINITY:
         wanted = min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

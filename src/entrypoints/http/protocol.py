@@ -1,0 +1,207 @@
+"""The protocol of a connection: uvicorn's, with limits on what a client may make the server keep or wait for.
+
+Requests wait in memory only once their head is complete, so this is where clients are stopped that never get that far,
+and those that do not read what they asked for. A head that breaks a limit is answered with the problem
+``malformed-request`` (400); a client that is too slow has its connection closed without an answer.
+
+Each request's scope carries ``scope["extensions"]["wallet.abort"]["abort"]``, a function without parameters that
+closes the connection at once and sends nothing more, as if the network had failed. Nothing is to be sent afterwards.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import ClassVar, Final, cast
+
+from litestar.enums import ScopeType
+from litestar.types import Receive, Scope, Send
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from entrypoints.http import problem_types as types
+from entrypoints.http import shapes
+from entrypoints.http.answers import PROBLEM_JSON, problem_answer
+from entrypoints.http.edge import NO_SNIFF, NO_STORE, Edge
+from entrypoints.http.problems import Problem, malformed
+
+ABORT: Final = "wallet.abort"
+
+CLOSE: Final = (b"connection", b"close")
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection. The limits are attributes of the class, so that a test can have smaller ones."""
+
+    connections_max: ClassVar[int] = 10_000
+    """How many connections a process keeps open; requests on those over that are turned away at once."""
+
+    head_bytes_max: ClassVar[int] = 32 * 1024
+    """The longest head of a request, its first line included; and the longest trailer of a body."""
+
+    headers_max: ClassVar[int] = 100
+
+    head_s_max: ClassVar[float] = 10.0
+    """How long the first request of a connection, or the head of a later one that has begun, may take to arrive; and
+    how long the rest of a body is waited for that was answered without it. In seconds."""
+
+    pipelined_max: ClassVar[int] = 16
+    """How many requests may wait on one connection for the answer to those before them."""
+
+    linger_s_max: ClassVar[float] = 2.0
+    """How long a client may go on sending after it was refused, in seconds: closing at once could lose it the answer.
+    """
+
+    answer_s_max: ClassVar[float] = 30.0
+    """How long a client may leave an answer unread that does not fit into the buffers, in seconds."""
+
+    unread_bytes_high: ClassVar[int] = 16 * 1024
+    """How much of the answers a client may leave unread before its next request waits."""
+
+    unread_bytes_max: ClassVar[int] = 64 * 1024 * 1024
+    """How much the clients may leave unread together; the connection that exceeds it is closed."""
+
+    unread_bytes: ClassVar[int] = 0
+    """How much they do, of what is above the mark."""
+
+    _head_timer: asyncio.TimerHandle | None = None
+    _answer_timer: asyncio.TimerHandle | None = None
+    _unread_here = 0
+    _taken = 0
+    """Bytes that came since they last amounted to something: a complete head, or a piece of a body."""
+    _much_taken = False
+    """Whether that, at its most, is more than a head may have."""
+    _fault = ""
+    _turned_away = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
+        super().connection_made(transport)
+        transport.set_write_buffer_limits(high=self.unread_bytes_high)
+        self._extensions: dict[str, dict[object, object]] = {ABORT: {"abort": self.abort}}
+        if len(self.connections) > self.connections_max:
+            self.app = cast(ASGI3Application, _SURPLUS)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_awaiting_head()
+        self._stop_awaiting_reader()
+        super().connection_lost(exc)
+
+    def abort(self) -> None:
+        """Close the connection at once, and send nothing more."""
+        last = self._last()
+        if last is not None:
+            last.disconnected = True
+        self.transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        if self._turned_away:
+            return
+        self._taken += len(data)
+        self._much_taken = self._taken > self.head_bytes_max
+        super().data_received(data)
+        if self._taken > self.head_bytes_max:
+            self.send_400_response(f"more than {self.head_bytes_max} bytes are no complete head, and no body")
+        # Also what is no head yet, such as an empty line, has ended the wait of a kept connection.
+        elif self._head_timer is None and ((last := self._last()) is None or last.response_complete):
+            self._await_head()
+
+    def on_headers_complete(self) -> None:
+        # With a head there may have come much else, so that only now it is known how long it is.
+        if self._much_taken and self._head_bytes() > self.head_bytes_max:
+            raise self._refuse(f"the head has more than {self.head_bytes_max} bytes")
+        if len(self.headers) > self.headers_max:
+            raise self._refuse(f"there are more than {self.headers_max} headers")
+        if len(self.pipeline) >= self.pipelined_max:
+            raise self._refuse("too many requests wait on this connection")
+        self._taken = 0
+        if self._head_timer is not None:
+            self._stop_awaiting_head()
+        self.scope["extensions"] = self._extensions
+        super().on_headers_complete()
+        # Trailers come after the head was judged, and may not add to it (RFC 9110, section 6.5.1).
+        self.headers = []
+
+    def on_body(self, body: bytes) -> None:
+        self._taken = 0
+        super().on_body(body)
+
+    def send_400_response(self, msg: str) -> None:
+        """Turn away what is no request, and close the connection. Called for whatever the parser does not take."""
+        last = self._last()
+        if self.pipeline or (last is not None and not last.response_complete and _is_whole(last)):
+            # It would be taken for the answer to a request that is being carried out. That one is answered first, and
+            # then the connection is closed.
+            self.cycle.keep_alive = False
+            self.flow.pause_reading()
+            return
+        self._turned_away = True
+        self._taken = 0
+        if last is None or not last.response_complete or not last.more_body:
+            self.transport.write(_refusal(self._fault or msg, self.server_state.default_headers))
+        if last is not None:
+            # The rest of its body cannot come any more, so nothing of it was handed on.
+            last.disconnected = True
+            last.message_event.set()
+        self.transport.write_eof()
+        self.loop.call_later(self.linger_s_max, self.transport.close)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread_here = self.transport.get_write_buffer_size()
+        BoundedProtocol.unread_bytes += self._unread_here
+        if BoundedProtocol.unread_bytes > self.unread_bytes_max:
+            self.abort()
+        else:
+            self._answer_timer = self.loop.call_later(self.answer_s_max, self.abort)
+
+    def resume_writing(self) -> None:
+        self._stop_awaiting_reader()
+        super().resume_writing()
+
+    def _last(self) -> RequestResponseCycle | None:
+        """The request that came last on this connection, if there was one."""
+        # uvicorn's annotation leaves out that there may be none.
+        return cast("RequestResponseCycle | None", self.cycle)
+
+    def _await_head(self) -> None:
+        self._head_timer = self.loop.call_later(self.head_s_max, self.transport.close)
+
+    def _stop_awaiting_head(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _stop_awaiting_reader(self) -> None:
+        if self._answer_timer is not None:
+            self._answer_timer.cancel()
+            self._answer_timer = None
+        BoundedProtocol.unread_bytes -= self._unread_here
+        self._unread_here = 0
+
+    def _head_bytes(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+
+    def _refuse(self, fault: str) -> Exception:
+        self._fault = fault
+        return ValueError(fault)
+
+
+def _is_whole(cycle: RequestResponseCycle) -> bool:
+    """Whether a request may be with the service already, or its answer on the way."""
+    return cycle.response_started or not cycle.more_body
+
+
+async def _turn_away(scope: Scope, receive: Receive, send: Send) -> None:
+    """The answer on a connection that is one too many."""
+    if scope["type"] == ScopeType.HTTP:
+        answer = problem_answer(Problem(types.OVERLOADED, headers=(CLOSE,)), scope)
+        await answer(scope, receive, send)
+
+
+_SURPLUS: Final = Edge(_turn_away)
+
+
+def _refusal(fault: str, default_headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """The answer to what is no request, and so has no path and no id."""
+    body = shapes.encode(malformed("", fault).problem.json_members(""))
+    headers = (*default_headers, PROBLEM_JSON, NO_STORE, NO_SNIFF, CLOSE, (b"content-length", b"%d" % len(body)))
+    return b"".join((STATUS_LINE[400], *(b"%b: %b\r\n" % header for header in headers), b"\r\n", body))
