@@ -125,6 +125,16 @@ class Ledger(Protocol):
         ...
 
 
+@attrs.frozen
+class History:
+    """Which past the database has. ``name`` changes whenever what was committed may have been taken back: the database
+    was restored from a copy, or a standby without the last commits took over. ``secret`` is told to nobody but those
+    who may read the database."""
+
+    name: str
+    secret: bytes = attrs.field(repr=False)
+
+
 class ReplayCache(Protocol):
     """Remembers committed decisions, so that a replay need not ask the database. It may forget any of them at any time,
     and is never the authority: without it, every answer is the same.
@@ -132,13 +142,18 @@ class ReplayCache(Protocol):
     Nothing is raised, whatever state the cache is in, and no call waits for longer than a few hundredths of a second.
     """
 
-    async def find(self, tenant: UUID, keys: Sequence[str]) -> Mapping[str, Transaction | Rejection]:
-        """What it holds of the decisions under these keys. Each was committed to the database as it is now: what is
-        damaged, of another tenant or key, or of another history of the database, is not there."""
+    def history(self) -> History | None:
+        """The history of the database, to be asked for before a batch; None while it is not known. Costs nothing."""
         ...
 
-    def remember(self, tenant: UUID, decisions: Sequence[Transaction | Rejection]) -> None:
-        """Take note of committed decisions. Returns at once; the note may get lost."""
+    async def find(self, tenant: UUID, keys: Sequence[str], history: History) -> Mapping[str, Transaction | Rejection]:
+        """What it holds of the decisions under these keys. Each was committed to the database in this history, which
+        the database still had when this returns: what is damaged, of another tenant, key or history, is not there."""
+        ...
+
+    def remember(self, tenant: UUID, decisions: Sequence[Transaction | Rejection], history: History) -> None:
+        """Take note of committed decisions. Returns at once; the note may get lost. ``history`` is that from before the
+        batch: if it has changed since, nobody knows in which one they were committed, and nothing is noted."""
         ...
 
 

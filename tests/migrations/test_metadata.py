@@ -98,7 +98,7 @@ def test_every_key_starts_with_the_tenant() -> None:
     ]
     assert len(keys) > len(metadata.tables)
     others = {key.name for key in keys if next(iter(key.columns)).name != "tenant_id"}
-    assert others == {"tenants_pkey"}
+    assert others == {"tenants_pkey", "replay_secret_pkey"}
 
 
 async def test_the_write_path_meets_no_sequence_trigger_function_or_default(owner: asyncpg.Connection) -> None:

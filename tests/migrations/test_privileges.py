@@ -14,6 +14,7 @@ ALLOWED = {
     "transactions": {"SELECT", "INSERT"},
     "entries": {"SELECT", "INSERT"},
     "holds": {"SELECT", "INSERT", "UPDATE"},
+    "replay_secret": {"SELECT"},
     "alembic_version": {"SELECT"},
 }
 STATEMENTS = {

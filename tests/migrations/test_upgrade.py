@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,12 +28,13 @@ from adapters.postgres.migrate import upgrade
 asyncio.run(upgrade(sys.argv[1]))
 """
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-SECOND = '''"""A later revision."""
+HEAD = ScriptDirectory(str(migrations_folder())).get_current_head()
+LATER = f'''"""A later revision."""
 
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "later"
+down_revision = "{HEAD}"
 
 
 def upgrade() -> None:
@@ -43,8 +44,8 @@ BROKEN = '''"""A revision that fails half way."""
 
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "broken"
+down_revision = "later"
 
 
 def upgrade() -> None:
@@ -71,7 +72,7 @@ def later_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The migrations of a later release, with one more revision. Returns the folder of its revisions."""
     folder = tmp_path / "100%later"
     shutil.copytree(migrations_folder(), folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / "0002_later.py").write_text(SECOND)
+    (folder / "versions" / "later.py").write_text(LATER)
     monkeypatch.setattr(migrate, "migrations_folder", lambda: folder)
     return folder / "versions"
 
@@ -112,11 +113,32 @@ async def test_who_waits_too_long_for_another_migration_gives_up(empty: str, mon
 
 async def test_a_later_release_finds_the_schema_behind_and_upgrades_it(empty: str, later_release: Path) -> None:
     await upgrade(empty)
-    await execute(empty, "UPDATE alembic_version SET version_num = '0001'", "DROP TABLE later")
+    await execute(empty, f"UPDATE alembic_version SET version_num = '{HEAD}'", "DROP TABLE later")
     assert (await status(empty)).state is SchemaState.BEHIND
     await upgrade(empty)
     assert (await status(empty)).state is SchemaState.CURRENT
     assert await value(empty, "SELECT to_regclass('later') IS NOT NULL")
+
+
+async def test_a_database_of_the_first_release_keeps_its_rows_and_gets_a_secret_of_its_own(
+    empty: str, tmp_path: Path, create_database: Callable[[], str]
+) -> None:
+    first = tmp_path / "first"
+    shutil.copytree(migrations_folder(), first, ignore=lambda _, names: [name for name in names if name[:4] == "0002"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(migrate, "migrations_folder", lambda: first)
+        await upgrade(empty)
+    await execute(empty, f"INSERT INTO tenants VALUES ('{uuid4()}', 'acme', now())")
+    assert (await status(empty)).state is SchemaState.BEHIND
+    other = create_database()
+    secrets = []
+    for dsn in (empty, other):
+        await upgrade(dsn)
+        secrets.append(await value(dsn, "SELECT secret FROM replay_secret"))
+    assert await value(empty, "SELECT name FROM tenants") == "acme"
+    assert secrets[0] != secrets[1]
+    await upgrade(empty)
+    assert await value(empty, "SELECT secret FROM replay_secret") == secrets[0]
 
 
 async def test_an_older_release_finds_the_schema_ahead_and_leaves_it_alone(empty: str) -> None:
@@ -128,12 +150,12 @@ async def test_an_older_release_finds_the_schema_ahead_and_leaves_it_alone(empty
 
 
 async def test_a_revision_that_fails_leaves_nothing_of_itself_and_no_lock(empty: str, later_release: Path) -> None:
-    (later_release / "0003_broken.py").write_text(BROKEN)
+    (later_release / "broken.py").write_text(BROKEN)
     with pytest.raises(DBAPIError, match="division by zero"):
         await upgrade(empty)
-    assert (await status(empty)).current == "0002"
+    assert (await status(empty)).current == "later"
     assert not await value(empty, "SELECT to_regclass('half') IS NOT NULL")
-    (later_release / "0003_broken.py").unlink()
+    (later_release / "broken.py").unlink()
     await upgrade(empty)
     assert (await status(empty)).state is SchemaState.CURRENT
 

@@ -16,6 +16,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
+    SmallInteger,
     Table,
     Text,
     UniqueConstraint,
@@ -206,3 +207,14 @@ Index(
     postgresql_where=text("status = 'active' AND expires_at IS NOT NULL"),
 )
 Index("holds_wallet_idx", holds.c.tenant_id, holds.c.wallet_id, holds.c.id)
+
+# One row, made by the migration. Whoever can write to the cache, but not read this, can make no receipt up.
+replay_secret = Table(
+    "replay_secret",
+    metadata,
+    Column("id", SmallInteger, nullable=False, autoincrement=False),
+    Column("secret", LargeBinary, nullable=False, comment="seals the receipts that a cache keeps"),
+    PrimaryKeyConstraint("id"),
+    CheckConstraint("id = 1", name="id"),
+    CheckConstraint("octet_length(secret) = 32", name="secret"),
+)
