@@ -14,6 +14,7 @@ from msgspec import Struct
 from entrypoints.http import shapes
 from entrypoints.http.answers import JSON, WRITE_METHODS, Answer, problem_answer
 from entrypoints.http.problems import malformed
+from entrypoints.http.protocol import ABORT
 from entrypoints.http.requests import header_values
 
 PATH: Final = "/v1/lab"
@@ -94,7 +95,7 @@ class Lab:
 
             async def send_or_drop(message: Message) -> None:
                 if asked.dropped:
-                    abort(scope)
+                    _abort(scope)
                     return
                 if message["type"] == "http.response.start":
                     message["headers"] = [*message["headers"], (FIRED, ", ".join(asked.fired).encode())]
@@ -105,6 +106,6 @@ class Lab:
         return with_faults
 
 
-def abort(scope: Scope) -> None:
+def _abort(scope: Scope) -> None:
     """Close the client's connection as it is."""
-    cast("dict[str, Any]", scope)["extensions"]["wallet.abort"]["abort"]()
+    cast("dict[str, Any]", scope)["extensions"][ABORT]["abort"]()
