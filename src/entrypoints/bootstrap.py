@@ -24,17 +24,20 @@ from adapters.embedded_postgres import DATABASE, DataDirInUse, EmbeddedPostgres,
 from adapters.embedded_postgres_processes import PidFile
 from adapters.embedded_postgres_watch import watched
 from adapters.failpoints import Failpoints
-from adapters.faults import FaultyLedger, FaultyStore
+from adapters.faults import FaultyKeyValues, FaultyLedger, FaultyStore
 from adapters.ids import UuidV7
 from adapters.postgres import migrate
 from adapters.postgres.admin import SCOPES, SECRET_PREFIX, Admin
 from adapters.postgres.api_keys import ApiKeys
 from adapters.postgres.audit import PostgresAudit
 from adapters.postgres.engine import INDEX_ONLY_PLANS, create_engine
+from adapters.postgres.history import HistoryWatch
 from adapters.postgres.migrate import MigrationError, SchemaState, SchemaStatus
 from adapters.postgres.reader import PostgresReader
 from adapters.postgres.schema import SERVICE_ROLE
 from adapters.postgres.unit_of_work import PostgresStore
+from adapters.redis.cache import RedisReplayCache
+from adapters.redis.store import KeyValues
 from entrypoints.http.app import create_app
 from entrypoints.http.lab import Lab
 from entrypoints.http.service import Service
@@ -42,6 +45,7 @@ from entrypoints.settings import Settings
 from wallet_core.group_commit import GroupCommit
 from wallet_core.ledger import BatchLedger
 from wallet_core.ports import Store, Unavailable
+from wallet_core.replays import CachedLedger
 
 __all__ = [
     "DEFAULT_TENANT",
@@ -122,23 +126,45 @@ def application(settings: Settings, database_url: str) -> ASGIApp:
     store: Store = PostgresStore(writing)
     if failpoints:
         store = FaultyStore(store, failpoints)
-    group = GroupCommit(BatchLedger(store, UuidV7()))
+    cache = None
+    if settings.redis_url is not None:
+        history = HistoryWatch(connect(pool_size=1), [writing, reading])
+        cache = _replay_cache(settings.redis_url, history, failpoints)
+    batches = BatchLedger(store, UuidV7())
+    group = GroupCommit(batches if cache is None else CachedLedger(batches, cache))
     ledger = FaultyLedger(group, failpoints) if failpoints else group
     lab = Lab(failpoints, settings.redis_url is not None, settings.workers, timeout_ms) if failpoints else None
     service = Service(ledger, PostgresReader(reading), PostgresAudit(proving), ApiKeys(reading), timeout_ms / 1000)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        if cache is not None:
+            cache.start()
         try:
             yield
         finally:
             # What was taken on is finished, if the database lets it; nothing is cancelled.
             await asyncio.wait([asyncio.create_task(group.close())], timeout=DRAIN_S_MAX)
+            if cache is not None:
+                await cache.close()
             await writing.dispose()
             await reading.dispose()
             await proving.dispose()
 
     return create_app(service, lifespan=[lifespan], lab=lab)
+
+
+def _replay_cache(redis_url: str, history: HistoryWatch, failpoints: Failpoints | None) -> RedisReplayCache:
+    # Imported where it is wanted: the client library is an extra, and takes a while to import.
+    from adapters.redis.client import RedisStore
+
+    try:
+        receipts: KeyValues = RedisStore(redis_url)
+    except ValueError as error:
+        raise BootstrapError(f"{error} (WALLET_REDIS_URL)") from error
+    if failpoints:
+        receipts = FaultyKeyValues(receipts, failpoints)
+    return RedisReplayCache(receipts, history)
 
 
 @contextmanager

@@ -1,0 +1,134 @@
+"""A Redis server of a test's own, in a process that can be stopped, frozen and started again."""
+
+import asyncio
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from socket import socket
+from typing import Final, Self
+
+import attrs
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+START_S_MAX: Final = 10.0
+POLL_S: Final = 0.01
+
+
+class NoRedis(Exception):
+    """There is no Redis to test with."""
+
+
+def redis_program() -> str:
+    """The path of ``redis-server``. Raises ``NoRedis``."""
+    found = shutil.which("redis-server")
+    if found is None:
+        raise NoRedis("redis-server is not on the PATH; it is the Debian package of that name (.ci/run installs it)")
+    return found
+
+
+@attrs.define
+class RedisServer:
+    """On a port of the loopback and on a socket, in memory only."""
+
+    folder: Path
+    port: int
+    options: tuple[str, ...] = ()
+    _process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def socket_url(self) -> str:
+        return f"unix://{self.folder}/redis.sock?db=0"
+
+    async def start(self) -> None:
+        """Start, or start again with nothing kept."""
+        process = self._process = self._spawn()
+        async with asyncio.timeout(START_S_MAX):
+            while not await self._answers():
+                if process.poll() is not None:
+                    raise NoRedis(f"redis-server ended: {(self.folder / 'log').read_text()[-1000:]}")
+                await asyncio.sleep(POLL_S)
+
+    def _spawn(self) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            [
+                *(redis_program(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)),
+                *("--unixsocket", str(self.folder / "redis.sock"), "--save", "", "--appendonly", "no"),
+                *("--logfile", str(self.folder / "log"), *self.options),
+            ]
+        )
+
+    def stop(self) -> None:
+        """End the process at once."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def freeze(self) -> None:
+        """Let it hang: connections are taken by the system, and nothing answers."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator["Redis"]:
+        """An administrator's connection, with a password if the options set one."""
+        password = self.options[self.options.index("--requirepass") + 1] if "--requirepass" in self.options else None
+        connection = Redis(port=self.port, password=password)
+        try:
+            yield connection
+        finally:
+            await connection.aclose()
+
+    async def keys(self) -> list[bytes]:
+        """All keys, in order."""
+        async with self.client() as client:
+            return sorted([key async for key in client.scan_iter()])
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.stop()
+
+    async def _answers(self) -> bool:
+        async with self.client() as client:
+            try:
+                return bool(await client.ping())
+            except (RedisError, OSError):
+                return False
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is None:
+            raise RuntimeError("the server does not run")
+        self._process.send_signal(number)
+
+
+@asynccontextmanager
+async def redis_server(*options: str) -> AsyncIterator[RedisServer]:
+    """A running server with these options."""
+    folder = Path(tempfile.mkdtemp(prefix="wallet-redis-"))
+    try:
+        async with RedisServer(folder, free_port(), options) as server:
+            yield server
+    finally:
+        shutil.rmtree(folder)
+
+
+def free_port() -> int:
+    """A port that nothing listens on just now."""
+    with closing(socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
