@@ -45,12 +45,12 @@ def statements(engine: AsyncEngine) -> Iterator[list[str]]:
     """What the database is asked, as it is asked."""
     asked: list[str] = []
 
-    def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        asked.append(statement)
+    def note(pooled: Any, record: object) -> None:
+        pooled.driver_connection.add_query_logger(lambda query: asked.append(query.query))
 
-    event.listen(engine.sync_engine, "before_cursor_execute", note)
+    event.listen(engine.sync_engine, "connect", note)
     yield asked
-    event.remove(engine.sync_engine, "before_cursor_execute", note)
+    event.remove(engine.sync_engine, "connect", note)
 
 
 async def test_a_key_names_its_tenant_and_scopes(admin: Admin, engine: AsyncEngine) -> None:

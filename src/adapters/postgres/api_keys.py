@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.postgres.admin import sha256_of
 from adapters.postgres.errors import translating
 from adapters.postgres.schema import api_keys
+from adapters.postgres.session import open_session
 from wallet_core.ports import Principal, StaleSnapshot, Unavailable
 
 TTL_S: Final = 5.0
@@ -69,15 +70,15 @@ class ApiKeys:
         until = self._clock() + self._ttl_s
         try:
             with translating():
-                async with self._engine.connect() as connection:
-                    # One statement needs no transaction, and is one round trip without.
-                    await connection.execution_options(isolation_level="AUTOCOMMIT")
-                    rows = (await connection.execute(_FIND, {"sha256": sha256})).all()
+                # One statement needs no transaction, and is one round trip without.
+                async with open_session(self._engine) as session:
+                    rows = await session.fetch(_FIND, {"sha256": sha256})
         except StaleSnapshot as error:
             raise Unavailable from error
         principal = None
         if len(rows) == 1:
-            principal = Principal(tenant=rows[0].tenant_id, key_id=rows[0].id, scopes=frozenset(rows[0].scopes))
+            row = rows[0]
+            principal = Principal(tenant=row["tenant_id"], key_id=row["id"], scopes=frozenset(row["scopes"]))
         memory = self._unknown if principal is None else self._known
         memory.put(sha256, _Answer(principal, until))
         return principal

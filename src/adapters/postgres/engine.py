@@ -1,5 +1,6 @@
 """Connections to PostgreSQL: a bounded pool, whose sessions are all set up alike, whatever the server's defaults."""
 
+import asyncio
 import os
 from collections.abc import Mapping
 from typing import Any, Final, Literal
@@ -10,10 +11,18 @@ from asyncpg.connect_utils import SessionAttribute
 from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from adapters.postgres.session import PATIENCE
+from adapters.postgres.silence import Patience, notice_dead_peers
 
 Isolation = Literal["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE", "AUTOCOMMIT"]
 
 SCHEMES: Final = ("postgresql://", "postgres://", "postgresql+asyncpg://")
+
+# What is known of a connection of the pool: when it was made, and the timer that bounds its setting up.
+_MADE_AT: Final = "wallet_made_at"
+_SET_UP: Final = "wallet_set_up"
 
 INDEX_ONLY_PLANS: Final[Mapping[str, str]] = {
     "enable_bitmapscan": "off",
@@ -61,9 +70,12 @@ def create_engine(
     JSON columns carry text: what is bound is stored byte for byte, and read back as the same `str`.
     SQLAlchemy's reflection reads catalogs through JSON, and needs `json_as_text` to be off.
 
-    No statement has a time limit on the client's side: that would cancel a COMMIT, whose outcome is then unknown
-    although the server could have told it. The server's own limits bound every wait but the one for COMMIT.
+    Every wait of a ``session.Session`` is bounded. The server's own limits speak first; where they do not, the answer
+    to a statement is waited for ``silence.ANSWER_MARGIN_S`` longer than `statement_timeout_ms`, and the connection is
+    then closed. That goes for COMMIT as well, which the server does not limit. Nothing is ever cancelled for it.
+    What a limit in the URL says is the server's business; here the parameters count.
     """
+    patience = Patience.beyond(statement_timeout_ms)
     settings = {
         "application_name": application_name,
         "timezone": "UTC",
@@ -86,7 +98,9 @@ def create_engine(
     hosts = dsn_of_each_host(dsn)
 
     async def connect() -> asyncpg.Connection:
-        return await _connect_to_first(hosts, settings, connect_timeout_ms / 1000)
+        driver = await _connect_to_first(hosts, settings, connect_timeout_ms / 1000)
+        notice_dead_peers(driver, patience.answer_s)
+        return driver
 
     engine = create_async_engine(
         "postgresql+asyncpg://",
@@ -100,8 +114,9 @@ def create_engine(
         pool_pre_ping=False,
         json_serializer=_unchanged if json_as_text else None,
         json_deserializer=_unchanged if json_as_text else None,
+        execution_options={PATIENCE: patience},
     )
-    event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    _bound_the_pool(engine, patience, connect_timeout_ms / 1000)
     return engine
 
 
@@ -161,15 +176,39 @@ async def _connect_to_first(hosts: list[str], settings: dict[str, str], timeout:
         except asyncpg.TargetServerAttributeNotMatched:
             # SQLAlchemy would report it as an error of the program, but such a server is one to wait for.
             error = ConnectionError("the database server takes no writes, or is not what target_session_attrs asks for")
-        except (OSError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError) as failure:
+        except (OSError, asyncpg.OperatorInterventionError, asyncpg.PostgresConnectionError) as failure:
             error = failure
     raise error
 
 
-def _refuse_closed(dbapi_connection: Any, *_: object) -> None:
-    """Have the pool replace a connection that the driver knows to be closed, after a restart of the server say."""
-    if dbapi_connection.driver_connection.is_closed():
-        raise DisconnectionError
+def _bound_the_pool(engine: AsyncEngine, patience: Patience, set_up_s_max: float) -> None:
+    """Have the pool wait for no connection that does not answer: not when it is new, nor at rest, nor at its end."""
+
+    def limit_set_up(pooled: Any, record: ConnectionPoolEntry) -> None:
+        # What SQLAlchemy asks of a new connection has no limit.
+        loop = asyncio.get_running_loop()
+        record.info[_MADE_AT] = loop.time()
+        record.info[_SET_UP] = loop.call_later(set_up_s_max, pooled.driver_connection.terminate)
+
+    def end_set_up(record: ConnectionPoolEntry) -> None:
+        timer: asyncio.TimerHandle | None = record.info.pop(_SET_UP, None)
+        if timer is not None:
+            timer.cancel()
+
+    def refuse_closed_or_silent(pooled: Any, record: ConnectionPoolEntry, _: object) -> None:
+        end_set_up(record)
+        # The driver knows of a connection that was closed, by a restart of the server say.
+        if pooled.driver_connection.is_closed() or record.info[_MADE_AT] <= patience.silent_at:
+            raise DisconnectionError
+
+    def close_at_once(pooled: Any, record: ConnectionPoolEntry) -> None:
+        # A parting word is sent, and no answer to it is waited for.
+        end_set_up(record)
+        pooled.driver_connection.terminate()
+
+    event.listen(engine.sync_engine, "connect", limit_set_up, insert=True)
+    event.listen(engine.sync_engine, "checkout", refuse_closed_or_silent)
+    event.listen(engine.sync_engine, "close", close_at_once)
 
 
 def _unchanged(text: str) -> str:

@@ -5,10 +5,10 @@ Running them through SQLAlchemy's own connection costs a batch of one 1.2 ms of 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 import asyncpg
 import attrs
@@ -17,7 +17,13 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from adapters.postgres.silence import PROMPT_S_MAX, Patience, Watch
 from wallet_core.ports import CommitUnknown
+
+PATIENCE: Final = "wallet_patience"
+"""The name of the engine's option that holds its ``Patience``."""
+
+T = TypeVar("T")
 
 _DIALECT: Final = asyncpg_dialect()  # type: ignore[no-untyped-call] # the library publishes it without types
 
@@ -54,18 +60,24 @@ def _compiled(statement: ClauseElement) -> _Compiled:
 
 
 class Session:
-    """Runs statements on one connection. Raises what the driver raises; see ``errors.translating``."""
+    """Runs statements on one connection. Raises what the driver raises; see ``errors.translating``.
 
-    def __init__(self, driver: asyncpg.Connection) -> None:
+    Every wait is bounded. Past the bound the connection is closed, and what was asked raises as it does where the
+    network breaks.
+    """
+
+    def __init__(self, driver: asyncpg.Connection, patience: Patience) -> None:
         self._driver = driver
+        self._answer_s = patience.answer_s
+        self._watch = Watch(driver, patience)
 
     async def begin(self) -> None:
         """Begin a transaction, at the isolation level that the connection was made with."""
-        await self._driver.execute("BEGIN")
+        await self._answer(self._driver.execute("BEGIN"), PROMPT_S_MAX)
 
     async def begin_snapshot(self) -> None:
         """Begin a transaction that changes nothing, and sees everything as of its first statement."""
-        await self._driver.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        await self._answer(self._driver.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"), PROMPT_S_MAX)
 
     async def commit(self) -> None:
         """Commit the transaction. Raises ``CommitUnknown`` if the server is not sure that it will last."""
@@ -77,7 +89,11 @@ class Session:
 
         self._driver.add_log_listener(note)
         try:
-            tag = await self._driver.execute("COMMIT")
+            tag = await self._answer(self._driver.execute("COMMIT"), self._answer_s)
+        except asyncio.CancelledError:
+            # The driver would ask the server to cancel the COMMIT. It must not come to that, whoever cancels us.
+            self._driver.terminate()
+            raise
         finally:
             self._driver.remove_log_listener(note)
         # When its wait for a synchronous standby is ended, the server reports success, and the doubt as a warning.
@@ -89,8 +105,7 @@ class Session:
     async def fetch(self, statement: ClauseElement, parameters: Mapping[str, Any]) -> Sequence[Columns]:
         """All rows that a constant statement returns."""
         compiled = _compiled(statement)
-        rows: Sequence[Columns] = await self._driver.fetch(compiled.sql, *compiled.arguments(parameters))
-        return rows
+        return await self._answer(self._driver.fetch(compiled.sql, *compiled.arguments(parameters)), self._answer_s)
 
     async def stream(
         self, statement: ClauseElement, parameters: Mapping[str, Any], size: int
@@ -100,23 +115,56 @@ class Session:
         The database works on the next rows while these are used.
         """
         compiled = _compiled(statement)
-        cursor = await self._driver.cursor(compiled.sql, *compiled.arguments(parameters))
+        asked = self._driver.cursor(compiled.sql, *compiled.arguments(parameters))
+        cursor = await self._answer(asked, self._answer_s)
         following = asyncio.ensure_future(cursor.fetch(size))
         try:
-            while rows := await following:
+            while rows := await self._answer(following, self._answer_s):
                 following = asyncio.ensure_future(cursor.fetch(size))
                 # The question goes out before the rows are used, which may keep this thread busy.
                 await asyncio.sleep(0)
                 yield rows
         finally:
-            await following
+            await self._answer(following, self._answer_s)
 
     async def write(self, statement: ClauseElement, parameters: Mapping[str, Any]) -> int:
         """Run a constant statement that writes; returns the number of rows that it wrote."""
         compiled = _compiled(statement)
         # The command tag ends with the count: "INSERT 0 5", "UPDATE 5".
-        tag: str = await self._driver.execute(compiled.sql, *compiled.arguments(parameters))
+        tag: str = await self._answer(
+            self._driver.execute(compiled.sql, *compiled.arguments(parameters)), self._answer_s
+        )
         return int(tag.rpartition(" ")[2])
+
+    async def end(self) -> None:
+        """End the transaction, if there is one, and whatever is still under way. Raises nothing: what went wrong before
+        is what has to be told."""
+        try:
+            # The answer to what was cancelled comes first, in any case.
+            if not self._driver.is_closed() and (self._driver.is_in_transaction() or self._watch.is_waiting):
+                await self._answer(self._driver.execute("ROLLBACK"), PROMPT_S_MAX)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            self._driver.terminate()
+        except asyncio.CancelledError:
+            self._driver.terminate()
+            raise
+        finally:
+            self._watch.end()
+
+    async def _answer(self, answer: Awaitable[T], limit_s: float) -> T:
+        """What the driver was asked for. Closes the connection if it takes longer than this."""
+        self._watch.expect(limit_s)
+        try:
+            answered = await answer
+        except asyncpg.ReadOnlySQLTransactionError:
+            # A primary that has stepped down may keep its sessions. The pool is to look for the new one.
+            self._driver.terminate()
+            raise
+        except Exception:
+            self._watch.heard()
+            raise
+        self._watch.heard()
+        return answered
 
 
 @asynccontextmanager
@@ -126,21 +174,14 @@ async def open_session(engine: AsyncEngine) -> AsyncIterator[Session]:
     try:
         pooled = await connection.get_raw_connection()
         driver = cast(asyncpg.Connection, pooled.driver_connection)
+        session = Session(driver, engine.sync_engine.get_execution_options()[PATIENCE])
         try:
-            yield Session(driver)
+            yield session
         finally:
-            await _roll_back(driver)
-            if driver.is_closed():
-                await connection.invalidate()
+            try:
+                await session.end()
+            finally:
+                if driver.is_closed():
+                    await connection.invalidate()
     finally:
         await connection.close()
-
-
-async def _roll_back(driver: asyncpg.Connection) -> None:
-    """End the transaction, if there is one. Raises nothing: what went wrong before is what has to be told."""
-    if driver.is_closed() or not driver.is_in_transaction():
-        return
-    try:
-        await driver.execute("ROLLBACK")
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-        driver.terminate()
