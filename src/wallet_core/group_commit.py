@@ -1,4 +1,4 @@
-"""Group commit: the bounded queue between many callers and one batch at a time.
+"""Group commit: the bounded queue between many callers and few batches at a time.
 
 Commands that arrive while a tenant's batch is in flight form its next batch, so one round trip, one statement and one
 fsync carry as many commands as there are callers. Nothing waits for a batch to fill: an idle tenant's command goes at
@@ -8,6 +8,7 @@ once, alone.
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from math import inf
 from uuid import UUID
 
 import attrs
@@ -19,28 +20,45 @@ from wallet_core.ports import Ledger
 BATCH_COMMANDS_MAX = 1000
 QUEUE_COMMANDS_MAX = 10_000
 
+BATCHES_MAX = 4
+"""How many batches, of as many tenants, are carried out side by side."""
+
+WITHDRAWALS_PER_WAIT = 16
+"""How often, in the longest time that a request may wait, those are withdrawn that have waited that long."""
+
 
 @attrs.define
 class _Request:
     commands: Sequence[Command]
     answer: "asyncio.Future[Sequence[Outcome]]"
+    until: float
+    """When it is withdrawn, if no batch has taken it by then; in seconds of the event loop's clock."""
 
 
 @attrs.define
 class GroupCommit:
     """A ``Ledger`` that gathers what many callers ask into batches for another one.
 
-    One batch at a time per tenant; those of different tenants run side by side. Each batch runs in a task of its own
-    that no caller can cancel: a caller who stops waiting abandons the answer, never the work. A request's commands
-    stay together, in one batch.
+    One batch at a time per tenant; those of different tenants run side by side, up to ``batches_max``, and tenants that
+    wait for their turn get it in order. Each batch runs in a task of its own that no caller can cancel: a caller who
+    stops waiting abandons the answer, never the work. A request's commands stay together, in one batch.
+
+    A request that no batch has taken for ``wait_s_max`` seconds, or a little longer, is withdrawn: nothing of it was
+    done or will be. One that a batch has taken never is.
     """
 
     ledger: Ledger
     batch_commands_max: int = BATCH_COMMANDS_MAX
     queue_commands_max: int = QUEUE_COMMANDS_MAX
+    batches_max: int = BATCHES_MAX
+    wait_s_max: float = inf
+    # A tenant is in here while it has a batch in flight or something in the queue.
     _waiting: dict[UUID, deque[_Request]] = attrs.field(factory=dict, init=False)
-    _runs: dict[UUID, "asyncio.Task[None]"] = attrs.field(factory=dict, init=False)
+    # Tenants with something in the queue and no batch in flight: it takes more of them than run side by side.
+    _line: deque[UUID] = attrs.field(factory=deque, init=False)
+    _runs: "set[asyncio.Task[None]]" = attrs.field(factory=set, init=False)
     _queued: int = attrs.field(default=0, init=False)
+    _withdrawing: asyncio.TimerHandle | None = attrs.field(default=None, init=False)
     _closed: bool = attrs.field(default=False, init=False)
 
     @property
@@ -49,34 +67,56 @@ class GroupCommit:
         return self._queued
 
     async def execute(self, tenant: UUID, commands: Sequence[Command]) -> Sequence[Outcome]:
-        """Have the commands carried out with the tenant's next batch. ``Overloaded``, at once, if the queue is full.
+        """Have the commands carried out with the tenant's next batch.
 
-        Raises what the batch raised, if that was a bug. Cancelling this call leaves the batch alone.
+        ``Overloaded``, at once, if the queue is full, and later if the request is withdrawn. Raises what the batch
+        raised, if that was a bug. Cancelling this call leaves the batch alone.
         """
         if self._closed or self._queued + len(commands) > self.queue_commands_max:
             return [Overloaded()] * len(commands)
-        request = _Request(commands, asyncio.get_running_loop().create_future())
-        self._waiting.setdefault(tenant, deque()).append(request)
+        loop = asyncio.get_running_loop()
+        request = _Request(commands, loop.create_future(), loop.time() + self.wait_s_max)
+        waiting = self._waiting.get(tenant)
+        if waiting is None:
+            self._waiting[tenant] = deque((request,))
+            self._line.append(tenant)
+            if len(self._runs) < self.batches_max:
+                self._runs.add(loop.create_task(self._run()))
+        else:
+            waiting.append(request)
         self._queued += len(commands)
-        if tenant not in self._runs:
-            self._runs[tenant] = asyncio.create_task(self._run(tenant))
+        if self._withdrawing is None and self.wait_s_max != inf:
+            self._withdrawing = loop.call_at(request.until, self._withdraw)
         return await request.answer
 
     async def close(self) -> None:
-        """Take nothing more, and return when everything that was taken has been carried out."""
+        """Take nothing more, and return when everything that was taken has been carried out or withdrawn."""
         self._closed = True
         while self._runs:
-            await asyncio.wait(list(self._runs.values()))
+            await asyncio.wait(list(self._runs))
+        if self._withdrawing is not None:
+            self._withdrawing.cancel()
+            self._withdrawing = None
 
-    async def _run(self, tenant: UUID) -> None:
-        waiting = self._waiting[tenant]
+    async def _run(self) -> None:
+        """Carry out a batch of the tenant whose turn it is, and again, until no tenant waits for one."""
         try:
-            while waiting:
-                await self._carry_out(tenant, self._next_batch(waiting))
+            while self._line:
+                tenant = self._line.popleft()
+                waiting = self._waiting[tenant]
+                try:
+                    if waiting:
+                        await self._carry_out(tenant, self._next_batch(waiting))
+                finally:
+                    if waiting:
+                        self._line.append(tenant)
+                    else:
+                        del self._waiting[tenant]
         finally:
-            # No await between the last look at the queue and here: a new caller finds either this run or none.
-            del self._runs[tenant]
-            del self._waiting[tenant]
+            # No await between the last look at the line and here: a new caller finds either this run or none.
+            task = asyncio.current_task()
+            if task is not None:
+                self._runs.discard(task)
 
     def _next_batch(self, waiting: deque[_Request]) -> list[_Request]:
         batch: list[_Request] = []
@@ -103,3 +143,21 @@ class GroupCommit:
             if not request.answer.done():
                 request.answer.set_result(outcomes[start:end])
             start = end
+
+    def _withdraw(self) -> None:
+        """Take out of the queue what has waited too long. What is in the queue is in no batch: a batch takes it out."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        following = inf
+        for waiting in self._waiting.values():
+            while waiting and waiting[0].until <= now:
+                request = waiting.popleft()
+                self._queued -= len(request.commands)
+                if not request.answer.done():
+                    request.answer.set_result([Overloaded()] * len(request.commands))
+            if waiting:
+                following = min(following, waiting[0].until)
+        self._withdrawing = None
+        if following != inf:
+            soonest = now + self.wait_s_max / WITHDRAWALS_PER_WAIT
+            self._withdrawing = loop.call_at(max(following, soonest), self._withdraw)
