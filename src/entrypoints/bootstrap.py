@@ -70,6 +70,10 @@ __all__ = [
 LEDGER_CONNECTIONS: Final = 4
 """How many tenants' batches a process carries out side by side; each tenant has one at a time."""
 
+QUEUE_SHARE: Final = 0.5
+"""The share of a request's time that it may wait for its batch to begin. What begins has as much left to be answered,
+and what does not is told that nothing happened, instead of that nobody knows."""
+
 READER_CONNECTIONS: Final = 8
 """For reads and for looking up API keys. Apart from the ledger's, so that a flood of reads does not stop the writes."""
 
@@ -80,8 +84,9 @@ CONNECT_MS_MIN: Final = 1_000
 VERIFICATION_IDLE_MS_MAX: Final = 60_000
 """How long a proof may take between two questions to the database, before the database lets go of its snapshot."""
 
-DRAIN_S_MAX: Final = 30.0
-"""How long the end of the service waits for batches that are still being carried out, in seconds."""
+DRAIN_S_MAX: Final = 20.0
+"""How long the end of the service waits for batches that are still being carried out, in seconds. With the time that
+requests have to end, it stays below the 30 seconds after which those who stop services usually kill them."""
 
 DEFAULT_TENANT: Final = "default"
 BOOTSTRAP_KEY_NAME: Final = "bootstrap"
@@ -131,7 +136,11 @@ def application(settings: Settings, database_url: str) -> ASGIApp:
         history = HistoryWatch(connect(pool_size=1), [writing, reading])
         cache = _replay_cache(settings.redis_url, history, failpoints)
     batches = BatchLedger(store, UuidV7())
-    group = GroupCommit(batches if cache is None else CachedLedger(batches, cache))
+    group = GroupCommit(
+        batches if cache is None else CachedLedger(batches, cache),
+        batches_max=LEDGER_CONNECTIONS,
+        wait_s_max=timeout_ms / 1000 * QUEUE_SHARE,
+    )
     ledger = FaultyLedger(group, failpoints) if failpoints else group
     lab = Lab(failpoints, settings.redis_url is not None, settings.workers, timeout_ms) if failpoints else None
     service = Service(ledger, PostgresReader(reading), PostgresAudit(proving), ApiKeys(reading), timeout_ms / 1000)
