@@ -19,7 +19,7 @@ from wallet_core.commands import (
     Reverse,
 )
 from wallet_core.decide import decide_batch, expire_crowds
-from wallet_core.model import Rejection, Transaction
+from wallet_core.model import Transaction
 from wallet_core.outcomes import (
     Applied,
     Contention,
@@ -137,11 +137,13 @@ def _ours(outcome: Outcome, attempted: set[UUID]) -> Outcome:
 
     The first command of a key is the one that wrote; a second one in the same batch is a replay of it.
     """
-    if isinstance(outcome, Replayed) and outcome.decision.id in attempted:
-        attempted.remove(outcome.decision.id)
-        match outcome.decision:
-            case Transaction() as transaction:
-                return Applied(transaction)
-            case Rejection() as rejection:
-                return Rejected(rejection)
+    match outcome:
+        case Applied(told) | Rejected(told):
+            # Decided by the last attempt, and told as new here: what follows in the batch is a replay.
+            attempted.discard(told.id)
+        case Replayed(decision) if decision.id in attempted:
+            attempted.remove(decision.id)
+            return Applied(decision) if isinstance(decision, Transaction) else Rejected(decision)
+        case _:
+            pass
     return outcome

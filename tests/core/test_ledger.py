@@ -167,6 +167,13 @@ def test_of_one_key_twice_in_a_batch_only_the_first_is_told_as_new_when_the_answ
     assert [second, fence] == [Replayed(first.transaction)] * 2
 
 
+def test_of_one_key_twice_in_a_batch_only_the_first_is_told_as_new_when_the_commit_is_done_again() -> None:
+    world = World([LOST])
+    outcomes = world.do(credit("k", A, 5), debit("none", A, 99), credit("k", A, 5), debit("none", A, 99))
+    assert [type(outcome) for outcome in outcomes] == [Applied, Rejected, Replayed, Replayed]
+    assert world.balance == 15
+
+
 def test_a_commit_that_did_not_happen_is_done_again() -> None:
     world = World([LOST])
     assert kinds(world.do(credit("k", A, 5))) == [Applied]
