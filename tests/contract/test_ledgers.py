@@ -13,7 +13,6 @@ from tests.support.histories import prove, read_history
 from tests.support.stores import World
 from wallet_core import (
     Applied,
-    BatchLedger,
     CaptureHold,
     Command,
     Contention,
@@ -38,6 +37,9 @@ from wallet_core import (
 )
 from wallet_core.ports import Ledger
 
+OF_LEDGERS = True
+"""These tests are about what a ledger answers, which a cache in front of it must not change."""
+
 PROCESSES: Final = 3
 SENDS_MAX: Final = 20
 
@@ -48,7 +50,7 @@ class Service:
     def __init__(self, world: World, *, grouped: bool) -> None:
         self._world = world
         # Each process has its own ids; all of them have the same clock.
-        plain = [BatchLedger(world.store, UuidV7()) for _ in range(PROCESSES)]
+        plain = [world.ledger(UuidV7()) for _ in range(PROCESSES)]
         self._ledgers: list[Ledger] = [GroupCommit(ledger) for ledger in plain] if grouped else [*plain]
         self._asked = 0
 
@@ -210,7 +212,7 @@ async def test_a_hold_expires_once_whoever_comes_first(world: World, service: Se
 
 
 async def test_tenants_with_the_same_keys_and_wallets_do_not_disturb_one_another(world: World) -> None:
-    group = GroupCommit(BatchLedger(world.store, world.ids))
+    group = GroupCommit(world.ledger())
     commands: list[Command] = [OpenWallet("open", "EUR", id=A), *(credit(f"k{number}", A, 1) for number in range(20))]
 
     async def one(tenant_number: int) -> None:

@@ -38,6 +38,9 @@ from wallet_core import (
 )
 from wallet_core.ports import Changes
 
+OF_LEDGERS = True
+"""These tests are about what a ledger answers, which a cache in front of it must not change."""
+
 STRANGE = {
     "quotes": "\"'`\\/",
     "\U0001f600 beyond the basic plane": "\U0001f4b6\U0010ffff",

@@ -17,7 +17,8 @@ from adapters.postgres.schema import SERVICE_ROLE, tenants
 from adapters.postgres.unit_of_work import PostgresStore
 from tests.support.time import NOON
 from wallet_core import Applied, BatchLedger, Command, OpenWallet, Outcome, Transaction, credit
-from wallet_core.ports import Changes, Ids, Names, Reader, Snapshot, Store, UnitOfWork
+from wallet_core.ports import Changes, Ids, Ledger, Names, Reader, ReplayCache, Snapshot, Store, UnitOfWork
+from wallet_core.replays import CachedLedger
 
 POOL_SIZE: Final = 8
 
@@ -38,6 +39,12 @@ class World:
     tenant: UUID
     other_tenant: UUID
     ids: Ids
+    cache: ReplayCache | None = None
+
+    def ledger(self, ids: Ids | None = None) -> Ledger:
+        """A ledger over the store, with the cache in front of it if there is one."""
+        plain = BatchLedger(self.store, ids or self.ids)
+        return plain if self.cache is None else CachedLedger(plain, self.cache)
 
     @property
     def an_hour_ago(self) -> "World":
@@ -52,7 +59,7 @@ class World:
 
     async def do(self, *commands: Command, tenant: UUID | None = None) -> Sequence[Outcome]:
         """Carry out one batch."""
-        return await BatchLedger(self.store, self.ids).execute(tenant or self.tenant, commands)
+        return await self.ledger().execute(tenant or self.tenant, commands)
 
     async def apply(self, command: Command, tenant: UUID | None = None) -> Transaction:
         """Carry out one command, which must be applied."""
