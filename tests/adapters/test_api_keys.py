@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import asyncpg
 import attrs
 import pytest
-from sqlalchemy import event
+from asyncpg.connection import LoggedQuery
+from sqlalchemy import QueuePool, event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.admin import Admin, sha256_of, tenant_id_of
@@ -42,11 +43,15 @@ async def admin(database: str) -> AsyncIterator[Admin]:
 
 @pytest.fixture
 def statements(engine: AsyncEngine) -> Iterator[list[str]]:
-    """What the database is asked, as it is asked."""
+    """What the database is asked of keys, as it is asked. What the driver asks of types is left out."""
     asked: list[str] = []
 
+    def note_query(query: LoggedQuery) -> None:
+        if "api_keys" in query.query:
+            asked.append(query.query)
+
     def note(pooled: Any, record: object) -> None:
-        pooled.driver_connection.add_query_logger(lambda query: asked.append(query.query))
+        pooled.driver_connection.add_query_logger(note_query)
 
     event.listen(engine.sync_engine, "connect", note)
     yield asked
@@ -144,6 +149,32 @@ async def test_callers_who_come_at_once_ask_once(admin: Admin, engine: AsyncEngi
     assert len(set(found)) == 1
     assert found[0] is not None
     assert len(statements) == 1
+
+
+async def test_keys_that_are_asked_for_at_once_are_looked_up_together(
+    admin: Admin, engine: AsyncEngine, statements: list[str]
+) -> None:
+    """A flood of wrong keys keeps one connection busy, and leaves the others to the reads."""
+    made = [await admin.create_key(f"tenant-{number}", "till", ["read"]) for number in range(3)]
+    keys = ApiKeys(engine)
+    secrets = [*(secret for _, secret in made), *(f"wrong {number}" for number in range(500))]
+    found = await asyncio.gather(*(keys.find(secret) for secret in secrets))
+    assert [principal and principal.key_id for principal in found] == [*(id for id, _ in made), *[None] * 500]
+    assert len(statements) == 3
+    assert cast(QueuePool, engine.pool).checkedin() == 1
+
+
+async def test_more_keys_than_may_wait_are_turned_away_at_once_and_none_for_long(
+    admin: Admin, engine: AsyncEngine
+) -> None:
+    _, secret = await admin.create_key("acme", "till", ["read"])
+    keys = ApiKeys(engine, asked_max=20)
+    flood = [asyncio.create_task(keys.find(f"wrong {number}")) for number in range(20)]
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable):
+        await keys.find(secret)
+    assert await asyncio.gather(*flood) == [None] * 20
+    assert await keys.find(secret) is not None
 
 
 async def test_a_caller_who_gives_up_takes_the_answer_from_nobody(admin: Admin, engine: AsyncEngine) -> None:

@@ -1,38 +1,54 @@
-"""Who a caller is: the look-up of an API key, behind a small memory."""
+"""Who a caller is: the look-up of API keys, behind a small memory."""
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Final
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from typing import Any, Final
 
 import attrs
-from sqlalchemy import bindparam, select
+from sqlalchemy import LargeBinary, Select, select, true
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.admin import sha256_of
 from adapters.postgres.errors import translating
 from adapters.postgres.schema import api_keys
 from adapters.postgres.session import open_session
+from adapters.postgres.statements import each, rows_of
 from wallet_core.ports import Principal, StaleSnapshot, Unavailable
 
 TTL_S: Final = 5.0
 """How long an answer is remembered, and so how long a revoked key may still be honoured, in seconds."""
+
 ANSWERS_MAX: Final = 10_000
 """How many answers of each kind, known and unknown, are remembered."""
 
-# Two rows tell that more than one tenant has the secret, which then names none.
-_FIND = (
-    select(api_keys.c.tenant_id, api_keys.c.id, api_keys.c.scopes)
-    .where(api_keys.c.secret_sha256 == bindparam("sha256"), api_keys.c.revoked_at.is_(None))
-    .limit(2)
-)
+ASKED_MAX: Final = 1000
+"""How many keys may wait to be looked up; callers with others are told that the database is away."""
+
+LOOK_UP_KEYS_MAX: Final = 200
+"""How many keys one statement looks up."""
+
+
+def _find() -> Select[Any]:
+    wanted, c = rows_of({"sha256": LargeBinary()}), api_keys.c
+    active = select(c.secret_sha256, c.tenant_id, c.id, c.scopes).where(
+        c.secret_sha256 == wanted.c.sha256, c.revoked_at.is_(None)
+    )
+    found = each(active, "found")
+    return select(found).select_from(wanted.join(found, true()))
+
+
+_FIND = _find()
 
 
 class ApiKeys:
     """An ``Authenticator`` over the table of keys. See ``ports.Authenticator``.
 
-    Answers, of both kinds, are remembered for ``ttl_s`` seconds. Of several callers who ask for the same key at once,
-    one asks the database. ``clock`` gives seconds that never run backwards.
+    Answers, of both kinds, are remembered for ``ttl_s`` seconds. What is asked for while a look-up is under way is
+    looked up by the next one, all together: however many keys are tried, one connection is busy with them. ``clock``
+    gives seconds that never run backwards.
     """
 
     def __init__(
@@ -41,15 +57,18 @@ class ApiKeys:
         *,
         ttl_s: float = TTL_S,
         answers_max: int = ANSWERS_MAX,
+        asked_max: int = ASKED_MAX,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._ttl_s = ttl_s
+        self._asked_max = asked_max
         self._clock = clock
         # Apart, so that a flood of wrong keys does not push the right ones out.
         self._known = _Memory(answers_max)
         self._unknown = _Memory(answers_max)
-        self._asking: dict[bytes, asyncio.Task[Principal | None]] = {}
+        self._asked: dict[bytes, asyncio.Future[Principal | None]] = {}
+        self._run: asyncio.Task[None] | None = None
 
     async def find(self, secret: str) -> Principal | None:
         sha256 = sha256_of(secret)
@@ -57,37 +76,53 @@ class ApiKeys:
         answer = self._known.get(sha256, now) or self._unknown.get(sha256, now)
         if answer is not None:
             return answer.principal
-        asking = self._asking.get(sha256)
-        if asking is None:
-            asking = asyncio.create_task(self._ask(sha256))
-            self._asking[sha256] = asking
-            asking.add_done_callback(lambda task: self._asked(sha256, task))
+        asked = self._asked.get(sha256)
+        if asked is None:
+            if len(self._asked) >= self._asked_max:
+                raise Unavailable
+            asked = self._asked[sha256] = asyncio.get_running_loop().create_future()
+            # When all callers gave up, nobody looks at an error, and asyncio would report that as a bug.
+            asked.add_done_callback(lambda future: future.exception())
+            if self._run is None:
+                self._run = asyncio.create_task(self._look_up_all())
         # A caller who gives up must not take the answer away from the others.
-        return await asyncio.shield(asking)
+        return await asyncio.shield(asked)
 
-    async def _ask(self, sha256: bytes) -> Principal | None:
+    async def _look_up_all(self) -> None:
+        while asked := list(islice(self._asked, LOOK_UP_KEYS_MAX)):
+            try:
+                found = await self._look_up(asked)
+            except Exception as error:  # noqa: BLE001 - not hidden: every caller that still waits raises it
+                for sha256 in asked:
+                    self._asked.pop(sha256).set_exception(error)
+            else:
+                for sha256 in asked:
+                    self._asked.pop(sha256).set_result(found.get(sha256))
+        # No await between the last look at what is asked and here: a new caller finds either this task or none.
+        self._run = None
+
+    async def _look_up(self, asked: Sequence[bytes]) -> Mapping[bytes, Principal]:
         # The time limit runs from before the question, so that it covers the time that the answer takes.
         until = self._clock() + self._ttl_s
         try:
             with translating():
                 # One statement needs no transaction, and is one round trip without.
                 async with open_session(self._engine) as session:
-                    rows = await session.fetch(_FIND, {"sha256": sha256})
+                    rows = await session.fetch(_FIND, {"x_sha256": asked})
         except StaleSnapshot as error:
             raise Unavailable from error
-        principal = None
-        if len(rows) == 1:
-            row = rows[0]
-            principal = Principal(tenant=row["tenant_id"], key_id=row["id"], scopes=frozenset(row["scopes"]))
-        memory = self._unknown if principal is None else self._known
-        memory.put(sha256, _Answer(principal, until))
-        return principal
-
-    def _asked(self, sha256: bytes, task: asyncio.Task[Principal | None]) -> None:
-        del self._asking[sha256]
-        # When all callers gave up, nobody looks at the error, and asyncio would report that as a bug.
-        if not task.cancelled():
-            task.exception()
+        # A secret that more than one tenant has names none.
+        times = Counter(row["secret_sha256"] for row in rows)
+        found = {
+            row["secret_sha256"]: Principal(row["tenant_id"], row["id"], frozenset(row["scopes"]))
+            for row in rows
+            if times[row["secret_sha256"]] == 1
+        }
+        for sha256 in asked:
+            principal = found.get(sha256)
+            memory = self._unknown if principal is None else self._known
+            memory.put(sha256, _Answer(principal, until))
+        return found
 
 
 @attrs.frozen
