@@ -38,7 +38,7 @@ export function takeKeyFromAddress(): void {
   const take = () => {
     if (location.hash.startsWith(FRAGMENT)) {
       const key = decoded(location.hash.slice(FRAGMENT.length));
-      history.replaceState(null, "", `${location.pathname}${location.search}#/`);
+      history.replaceState(null, "", location.pathname + location.search);
       signIn(key);
     }
   };

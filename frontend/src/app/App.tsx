@@ -1,5 +1,6 @@
-import { Route, Router, Switch } from "wouter";
-import { useHashLocation } from "wouter/use-hash-location";
+import { Skeleton } from "@mantine/core";
+import { lazy, Suspense } from "react";
+import { Route, Switch } from "wouter";
 import { useApiKey } from "../api/session";
 import { WriterProvider } from "../intents/context";
 import { isWalletId } from "../wallets/labels";
@@ -9,39 +10,45 @@ import { Frame } from "./Frame";
 import { NotFoundPage } from "./NotFoundPage";
 import { SignInPage } from "./SignInPage";
 
-/** The pages. A page more is a route here and a link in `Frame`. */
+// Few come for the lab, so it comes when somebody does.
+const LabPage = lazy(() => import("../lab/LabPage"));
+
+/** The pages. A page more is a route here, a link in `Frame`, and a path that the service answers with the index. */
 export function App() {
   const apiKey = useApiKey();
   if (apiKey === null) {
     return <SignInPage />;
   }
   return (
-    <Router hook={useHashLocation}>
-      <WriterProvider key={apiKey} apiKey={apiKey}>
-        <Frame>
-          <Switch>
-            <Route path="/">
-              <WalletsPage />
-            </Route>
-            <Route<{ id: string; part?: string; item?: string }> path="/wallets/:id/:part?/:item?">
-              {({ id, part, item }) =>
-                isWalletId(id) ? (
-                  <WalletPage
-                    key={id}
-                    id={id}
-                    transactionId={part === "transactions" && item !== undefined ? item : null}
-                  />
-                ) : (
-                  <NotFoundPage />
-                )
-              }
-            </Route>
-            <Route>
-              <NotFoundPage />
-            </Route>
-          </Switch>
-        </Frame>
-      </WriterProvider>
-    </Router>
+    <WriterProvider key={apiKey} apiKey={apiKey}>
+      <Frame>
+        <Switch>
+          <Route path="/">
+            <WalletsPage />
+          </Route>
+          <Route<{ id: string; part?: string; item?: string }> path="/wallets/:id/:part?/:item?">
+            {({ id, part, item }) =>
+              isWalletId(id) ? (
+                <WalletPage
+                  key={id}
+                  id={id}
+                  transactionId={part === "transactions" && item !== undefined ? item : null}
+                />
+              ) : (
+                <NotFoundPage />
+              )
+            }
+          </Route>
+          <Route path="/lab">
+            <Suspense fallback={<Skeleton height={320} />}>
+              <LabPage />
+            </Suspense>
+          </Route>
+          <Route>
+            <NotFoundPage />
+          </Route>
+        </Switch>
+      </Frame>
+    </WriterProvider>
   );
 }

@@ -15,7 +15,7 @@ export function Frame({ children }: { children: ReactNode }) {
   useFocusOnNewPage(main);
   return (
     <>
-      {/* The fragment of the address belongs to the pages, so this is no link but moves the focus itself. */}
+      {/* No link, since the fragment of the address is where a key comes in: it moves the focus itself. */}
       <button type="button" className={classes.skip} onClick={() => main.current?.focus()}>
         Skip to the content
       </button>
@@ -27,6 +27,7 @@ export function Frame({ children }: { children: ReactNode }) {
           </Link>
           <nav className={classes.nav} aria-label="Pages">
             <PageLink href="/" pattern="/(wallets/.*)?" label="Wallets" />
+            <PageLink href="/lab" pattern="/lab" label="Failure lab" />
           </nav>
           <Pending />
           <ColorSchemeButton />

@@ -25,7 +25,7 @@ from entrypoints.http.operations import OPERATIONS
 from entrypoints.http.problems import Problem, Refused, malformed
 from entrypoints.http.reads import READS, read
 from entrypoints.http.service import Service
-from entrypoints.http.ui import UserInterface
+from entrypoints.http.ui import PAGES, UserInterface
 from entrypoints.http.writes import WRITES, write
 
 Handle = Callable[[Service, UUID, HTTPScope, Receive], Awaitable[Answer]]
@@ -113,7 +113,7 @@ def _pages(ui: UserInterface) -> Mapping[str, Handler]:
     return {
         path: _page(answer)
         for path, answer in {
-            "/": ui.index,
+            **dict.fromkeys(PAGES, ui.index),
             "/assets/{name:path}": ui.asset,
             "/problems/{slug:str}": documents.problem_page,
             "/schema": documents.schema,
