@@ -29,11 +29,11 @@ def test_the_key_is_taken_out_of_the_address_and_sent_in_no_url(context: Browser
     page.on("request", lambda request: asked.append(request.url))
     page.goto(f"{url}/#key={API_KEY}")
     expect(page.get_by_role("heading", name="Wallets", level=1)).to_be_visible()
-    assert page.url == f"{url}/#/"
+    assert page.url == f"{url}/"
     page.go_back()
     assert API_KEY not in page.url
     assert not [one for one in asked if API_KEY in one.partition("#")[0]]
-    page.goto(f"{url}/#/")
+    page.goto(url)
     assert page.evaluate("JSON.stringify(localStorage)").find(API_KEY) == -1
     expect(page.get_by_role("heading", name="Wallets", level=1)).to_be_visible()
 

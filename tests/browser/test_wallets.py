@@ -201,10 +201,34 @@ def test_lists_filters_and_pages(ui: Ui, truth: Truth) -> None:
     expect(rows).to_have_count(1)
     ui.page.get_by_role("link", name="Page 3").click()
     expect(ui.page).to_have_url(re.compile(ids[3]))
+
+
+def test_finds_wallets_by_a_part_of_the_name_or_the_whole_id(ui: Ui, truth: Truth) -> None:
+    ids = [truth.open("FOUND", name=name) for name in ("Holiday fund", "Rainy days", "Holiday house")]
+    rows = ui.page.locator("tbody tr").filter(has_text="FOUND")
+    ui.page.get_by_label("Currency").fill("FOUND")
+    search = ui.page.get_by_label("Search")
+    search.fill("holiday")
+    expect(rows).to_have_count(2)
+    search.fill("nothing is called that")
+    expect(ui.page.get_by_text("No wallet is like that")).to_be_visible()
+    search.fill(ids[1])
+    expect(rows).to_have_count(1)
+    search.press("Enter")
+    expect(ui.page.get_by_role("heading", name="Rainy days", level=1)).to_be_visible()
+    assert ui.page.url == f"{ui.url}/wallets/{ids[1]}"
     ui.go("/")
-    ui.page.get_by_label("Wallet id").fill(ids[7])
-    ui.page.keyboard.press("Enter")
-    expect(ui.page.get_by_role("heading", name="Page 7", level=1)).to_be_visible()
+    search.fill("0190a0a0-0000-7000-8000-000000000000")
+    expect(ui.page.get_by_text("No wallet is like that")).to_be_visible()
+
+
+def test_a_search_that_did_not_look_at_all_wallets_says_so(ui: Ui, truth: Truth) -> None:
+    truth.open("PARTS", name="One of many")
+    page = truth.get("/v1/wallets", currency="PARTS")
+    ui.page.route("**/v1/wallets?*limit=500*", lambda route: route.fulfill(json={**page, "next_cursor": "more"}))
+    ui.page.get_by_label("Search").fill("one of")
+    expect(ui.page.locator("tbody tr").filter(has_text="One of many")).to_have_count(1)
+    expect(ui.page.get_by_text("The search looked at the latest 500 wallets")).to_be_visible()
 
 
 def test_pages_through_entries(ui: Ui, truth: Truth) -> None:

@@ -24,7 +24,7 @@ class Ui:
         expect(self.page.get_by_role("heading", name="Wallets", level=1)).to_be_visible()
 
     def go(self, path: str) -> None:
-        self.page.goto(f"{self.url}/#{path}")
+        self.page.goto(self.url + path)
 
     def go_to_wallet(self, id: str) -> None:
         self.go(f"/wallets/{id}")

@@ -1,4 +1,5 @@
 import createClient from "openapi-fetch";
+import type { LabPaths } from "../lab/state";
 import { problemIn, ReadFailed } from "./problem";
 import type { paths } from "./schema";
 import { apiKey, signOut } from "./session";
@@ -6,7 +7,7 @@ import { apiKey, signOut } from "./session";
 /** How long any request may take, in milliseconds: longer than the service itself waits for its database. */
 export const REQUEST_MS_MAX = 10_000;
 
-export const client = createClient<paths>({ cache: "no-store" });
+export const client = createClient<paths & LabPaths>({ cache: "no-store" });
 
 client.use({
   onRequest({ request }) {

@@ -10,6 +10,9 @@ export const POLL_MS = 1_000;
 export const CHART_ENTRIES_MAX = 500;
 export const PAGE_ITEMS = 20;
 
+/** Wallets that a search looks through: as many as one page of the list can have. */
+export const SEARCHED_MAX = 500;
+
 /** A wallet and the tag by which the service can say that it has not changed. */
 export interface Tagged {
   wallet: Wallet;
@@ -51,13 +54,13 @@ export interface WalletFilter {
   status?: WalletStatus;
 }
 
-export function walletsQuery(filter: WalletFilter, cursor: string | undefined) {
+export function walletsQuery(filter: WalletFilter, cursor: string | undefined, limit = PAGE_ITEMS) {
   return queryOptions({
-    queryKey: ["wallets", filter, cursor ?? null],
+    queryKey: ["wallets", filter, limit, cursor ?? null],
     queryFn: async ({ signal }) =>
       dataOf(
         await client.GET("/v1/wallets", {
-          params: { query: { ...filter, ...at(cursor), limit: PAGE_ITEMS } },
+          params: { query: { ...filter, ...at(cursor), limit } },
           signal: until(signal),
         }),
       ),

@@ -10,3 +10,4 @@ export type Decided = Schemas["Decided"];
 export type WalletStatus = Wallet["status"];
 export type Kind = Transaction["kind"];
 export type WalletCheck = Schemas["WalletCheck"];
+export type WalletVerification = Schemas["WalletVerification"];

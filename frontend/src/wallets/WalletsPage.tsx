@@ -1,15 +1,14 @@
 import { Anchor, Button, Group, Paper, Select, Stack, Text, TextInput, Title } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
-import { useQuery } from "@tanstack/react-query";
-import { Plus } from "lucide-react";
+import { Plus, Search } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import { useLocation } from "wouter";
-import { type WalletFilter, walletsQuery } from "../api/reads";
+import { SEARCHED_MAX, type WalletFilter } from "../api/reads";
 import type { WalletStatus } from "../api/shapes";
 import { isCurrency } from "../money/currency";
 import { Pager, usePages } from "../ui/Pager";
 import { ReadProblem } from "../ui/ReadProblem";
-import { isWalletId } from "./labels";
+import { useFoundWallets } from "./found";
 import { OpenIntents, OpenWalletDialog } from "./OpenWalletDialog";
 import { WalletsTable } from "./WalletsTable";
 import classes from "./wallets.module.css";
@@ -18,6 +17,8 @@ const TYPING_MS = 250;
 
 /** The wallets of the tenant. */
 export function WalletsPage() {
+  const [sought, setSought] = useState("");
+  const [search] = useDebouncedValue(sought.trim(), TYPING_MS);
   const [typed, setTyped] = useState("");
   const [currency] = useDebouncedValue(typed.trim().toUpperCase(), TYPING_MS);
   const [status, setStatus] = useState<WalletStatus | "">("");
@@ -27,8 +28,15 @@ export function WalletsPage() {
     ...(isCurrency(currency) ? { currency } : {}),
     ...(status === "" ? {} : { status }),
   };
-  const { data, error, isPlaceholderData } = useQuery(walletsQuery(filter, pages.cursor));
-  const filtered = Object.keys(filter).length > 0;
+  const { wallets, nextCursor, error, isOld, isPartial } = useFoundWallets(filter, search, pages.cursor);
+  const filtered = search !== "" || Object.keys(filter).length > 0;
+  const [, navigate] = useLocation();
+  const goToTheOnlyOne = (event: FormEvent) => {
+    event.preventDefault();
+    if (wallets?.length === 1 && wallets[0] !== undefined && search === sought.trim()) {
+      navigate(`/wallets/${wallets[0].id}`);
+    }
+  };
   return (
     <Stack gap="lg">
       <Group justify="space-between" align="end">
@@ -40,6 +48,21 @@ export function WalletsPage() {
       <OpenWalletDialog opened={opening} onClose={() => setOpening(false)} />
       <OpenIntents />
       <div className={classes.filters}>
+        <form onSubmit={goToTheOnlyOne}>
+          <TextInput
+            type="search"
+            label="Search"
+            placeholder="A name, or an id"
+            leftSection={<Search size={16} aria-hidden />}
+            value={sought}
+            onChange={(event) => {
+              setSought(event.currentTarget.value);
+              pages.restart();
+            }}
+            autoComplete="off"
+            spellCheck={false}
+          />
+        </form>
         <TextInput
           label="Currency"
           placeholder="All"
@@ -68,24 +91,29 @@ export function WalletsPage() {
           }}
           allowDeselect={false}
         />
-        <FindById />
       </div>
-      <ReadProblem error={error} stale={data !== undefined} />
-      <Paper withBorder className={classes.list} aria-busy={isPlaceholderData || data === undefined}>
-        {data?.items.length === 0 ? (
+      <ReadProblem error={error} stale={wallets !== undefined} />
+      <Paper withBorder className={classes.list} aria-busy={isOld || wallets === undefined}>
+        {wallets?.length === 0 ? (
           <Stack align="center" gap="xs" p="xl">
             <Text fw={600}>{filtered ? "No wallet is like that" : "There are no wallets yet"}</Text>
             <Text c="dimmed" size="sm" ta="center">
               {filtered
-                ? "Other filters may find some."
+                ? "Another search, or other filters, may find some."
                 : "Open the first one: choose a currency, and it is there."}
             </Text>
           </Stack>
         ) : (
-          <WalletsTable wallets={data?.items} />
+          <WalletsTable wallets={wallets} />
         )}
-        {data && <Pager pages={pages} nextCursor={data.next_cursor} of="wallets" />}
+        <Pager pages={pages} nextCursor={nextCursor} of="wallets" />
       </Paper>
+      {isPartial && (
+        <Text size="sm" role="status">
+          The search looked at the latest {SEARCHED_MAX} wallets that the filters let through. A whole id
+          finds any wallet.
+        </Text>
+      )}
       <Text size="sm" c="dimmed">
         An amount is shown in its currency as ISO 4217 has it. Other units, such as points, are shown as they
         are counted.{" "}
@@ -95,39 +123,5 @@ export function WalletsPage() {
         does all that this page does.
       </Text>
     </Stack>
-  );
-}
-
-/** Goes to a wallet whose id is known. */
-function FindById() {
-  const [, navigate] = useLocation();
-  const [id, setId] = useState("");
-  const [wrong, setWrong] = useState(false);
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
-    if (isWalletId(id.trim())) {
-      navigate(`/wallets/${id.trim().toLowerCase()}`);
-    } else {
-      setWrong(true);
-    }
-  };
-  return (
-    <form onSubmit={submit} className={classes.find}>
-      <TextInput
-        label="Wallet id"
-        placeholder="Paste an id and press Enter"
-        value={id}
-        onChange={(event) => {
-          setId(event.currentTarget.value);
-          setWrong(false);
-        }}
-        error={wrong ? "An id has 32 hexadecimal digits, with dashes" : undefined}
-        autoComplete="off"
-        spellCheck={false}
-      />
-      <Button type="submit" variant="default" className={classes.go}>
-        Go
-      </Button>
-    </form>
   );
 }
