@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import attrs
 from redis.asyncio import Redis
@@ -80,7 +80,7 @@ class RedisServer:
         self._signal(signal.SIGCONT)
 
     @asynccontextmanager
-    async def client(self) -> AsyncIterator["Redis"]:
+    async def client(self) -> AsyncIterator[Any]:
         """An administrator's connection, with a password if the options set one."""
         password = self.options[self.options.index("--requirepass") + 1] if "--requirepass" in self.options else None
         connection = Redis(port=self.port, password=password)

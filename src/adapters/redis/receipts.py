@@ -14,7 +14,7 @@ from uuid import UUID
 
 from adapters.postgres.records import DecisionRecord, result_of
 from wallet_core.canonical import time_text
-from wallet_core.model import Entry, Rejection, Transaction
+from wallet_core.model import Entry, Fence, Rejection, Transaction
 from wallet_core.ports import History
 
 FORMAT: Final = b"\x01"
@@ -102,6 +102,8 @@ def _entry_members(entry: Entry) -> list[str | int]:
 
 
 def _decision(body: Any) -> Transaction | Rejection:
+    if body["outcome"] not in ("applied", "rejected"):
+        raise ValueError("a fence is never kept")
     row = {
         **body,
         "id": UUID(body["id"]),
@@ -110,8 +112,8 @@ def _decision(body: Any) -> Transaction | Rejection:
     }
     entries = [_entry(members) for members in body["entries"]]
     decision = DecisionRecord(row).decision({(entry.wallet_id, entry.version): entry for entry in entries})
-    if not isinstance(decision, Transaction | Rejection):
-        raise TypeError("a fence is never kept")
+    if isinstance(decision, Fence) or time_text(decision.created_at) != body["created_at"]:
+        raise ValueError("not as it was written")
     return decision
 
 
