@@ -1,11 +1,19 @@
-"""What every answer carries, whoever made it: the request's id, and headers that keep money out of caches."""
+"""What holds for every request: headers of its answer, the room that bodies take, and that it has an answer at all."""
 
+import asyncio
 import os
+from typing import Final
 
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, ReceiveMessage, Scope, Send
 
+from entrypoints.http import problem_types as types
+from entrypoints.http.answers import problem_answer
+from entrypoints.http.problems import Problem, refusal
 from entrypoints.http.requests import request_id
+
+BODIES_BYTES_MAX: Final = 32 * 1024 * 1024
+"""How much room the bodies of all requests under way may take. What is made of a body takes several times its room."""
 
 NO_STORE = (b"cache-control", b"no-store")
 NO_SNIFF = (b"x-content-type-options", b"nosniff")
@@ -15,8 +23,10 @@ NO_REFERRER = (b"referrer-policy", b"no-referrer")
 class Edge:
     """An ASGI application around another one."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, bodies_bytes_max: int = BODIES_BYTES_MAX) -> None:
         self._app = app
+        self._bodies_bytes_max = bodies_bytes_max
+        self._bodies_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, with the headers added. The id is left in the scope's state for the log."""
@@ -25,13 +35,36 @@ class Edge:
             return
         id = request_id(scope["headers"]) or os.urandom(12).hex().encode()
         scope.setdefault("state", {})["request_id"] = id.decode()
+        body_bytes = 0
+        started = False
+
+        async def receive_within_room() -> ReceiveMessage:
+            nonlocal body_bytes
+            message = await receive()
+            if message["type"] == "http.request" and (size := len(message["body"])):
+                body_bytes += size
+                self._bodies_bytes += size
+                if self._bodies_bytes > self._bodies_bytes_max:
+                    raise refusal(types.OVERLOADED)
+            return message
 
         async def send_with_headers(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 headers = [*message["headers"], (b"x-request-id", id), NO_SNIFF, NO_REFERRER]
                 if not any(name == b"cache-control" for name, _ in message["headers"]):
                     headers.append(NO_STORE)
                 message["headers"] = headers
             await send(message)
 
-        await self._app(scope, receive, send_with_headers)
+        try:
+            await self._app(scope, receive_within_room, send_with_headers)
+        except asyncio.CancelledError:
+            # The server's end has overtaken it. A write that was handed on does not come this way: see ``Service``.
+            if started:
+                raise
+            await problem_answer(Problem(types.OVERLOADED), scope)(scope, receive, send_with_headers)
+        finally:
+            # Until here, because what was made of the body is in memory as long.
+            self._bodies_bytes -= body_bytes

@@ -25,6 +25,8 @@ from entrypoints.http.problems import Problem, malformed
 
 ABORT: Final = "wallet.abort"
 
+STOPPING: Final = "wallet.stopping"
+
 CLOSE: Final = (b"connection", b"close")
 
 
@@ -76,6 +78,9 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=self.unread_bytes_high)
         self._extensions: dict[str, dict[object, object]] = {ABORT: {"abort": self.abort}}
+        if STOPPING in self.app_state:
+            # It was on its way when the others were told.
+            transport.close()
         if len(self.connections) > self.connections_max:
             self.app = cast(ASGI3Application, _SURPLUS)
         self._await_head()
@@ -84,6 +89,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stop_awaiting_head()
         self._stop_awaiting_reader()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """Called when the server stops: answer what is under way, and close."""
+        self.app_state[STOPPING] = True
+        super().shutdown()
 
     def abort(self) -> None:
         """Close the connection at once, and send nothing more."""

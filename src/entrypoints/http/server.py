@@ -30,7 +30,7 @@ GRACE_S_MAX: Final = 30
 START_S_MAX: Final = 60.0
 """How long the start waits for the processes, in seconds, before it stops telling that it has succeeded."""
 
-STOP_S_MAX: Final = 90.0
+STOP_S_MAX: Final = 60.0
 """How long the parent waits for its processes to end by themselves, in seconds: their requests, then their batches."""
 
 GC_ALLOCATIONS: Final = 50_000
@@ -127,6 +127,13 @@ class _Workers(Multiprocess):
                 del waiting[0]
         if not waiting:
             self._announce()
+
+    def terminate_all(self) -> None:
+        """Tell the processes to stop, and let go of the address: with theirs gone too, it refuses connections instead
+        of leaving them to wait for nobody."""
+        super().terminate_all()
+        for listener in self.sockets:
+            listener.close()
 
     def join_all(self) -> None:
         """Wait for the processes to end; one that does not in time is killed. What it had not committed is undone."""
