@@ -67,7 +67,10 @@ class RedisStore:
                     raise answer
 
     async def ping(self) -> None:
-        # A question of the kind that is asked: a server that only starts, or lacks the right, would answer PING.
+        with _translating():
+            # Connections from before may be dead without knowing it, and would fail one call each.
+            await self._client.connection_pool.disconnect(inuse_connections=False)
+        # A question of the kind that is asked: PING would be answered although reading is not allowed, or is no use.
         await self.get_many([PROBE_KEY])
 
     async def close(self) -> None:
