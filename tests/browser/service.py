@@ -22,7 +22,7 @@ Json = dict[str, Any]
 
 
 @contextmanager
-def serving(data_dir: Path) -> Iterator[str]:
+def serving(data_dir: Path, **settings: str) -> Iterator[str]:
     """The service's address, on a free port, over a real database of its own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("WALLET_")}
     environment = {
@@ -31,6 +31,7 @@ def serving(data_dir: Path) -> Iterator[str]:
         "WALLET_PORT": "0",
         "WALLET_BOOTSTRAP_API_KEY": API_KEY,
         "PYTHONUNBUFFERED": "1",
+        **settings,
     }
     command = [sys.executable, "-m", "entrypoints.cli", "serve"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as service:

@@ -84,7 +84,7 @@ export function ScenarioCard({ scenario, number, lab, children }: Props) {
               </Tooltip>
             )}
           </CopyButton>
-          {running ? (
+          {running && (
             <Button
               size="xs"
               variant="default"
@@ -93,16 +93,15 @@ export function ScenarioCard({ scenario, number, lab, children }: Props) {
             >
               Stop
             </Button>
-          ) : (
-            <ActionButton
-              size="xs"
-              whyNot={whyNot}
-              onClick={go}
-              leftSection={run ? <RotateCcw size={14} aria-hidden /> : <Play size={14} aria-hidden />}
-            >
-              {run ? "Run again" : "Run"}
-            </ActionButton>
           )}
+          <ActionButton
+            size="xs"
+            whyNot={running ? "It is under way" : whyNot}
+            onClick={go}
+            leftSection={run ? <RotateCcw size={14} aria-hidden /> : <Play size={14} aria-hidden />}
+          >
+            {run ? "Run again" : "Run"}
+          </ActionButton>
         </Group>
       </div>
       {run && <Result scenario={scenario} run={run} />}

@@ -87,6 +87,11 @@ export const OUTCOME_WORDS: Record<Outcome, string> = {
   read: "Read",
 };
 
+/** Whether the contract says to send it again with the same key: it was turned away, or nobody knows. */
+export function isToBeSentAgain({ answer, isLost }: Call): boolean {
+  return isLost || answer?.problem?.retry === "same_key";
+}
+
 /** The status and the kind of problem, as the contract has them; or that there is nothing. */
 export function answerInShort({ answer, isLost }: Call): string {
   if (answer === null) {

@@ -1,12 +1,12 @@
 import { newId } from "../../api/id";
-import { type Call, decidedIn, outcomeOf } from "../call";
+import { type Call, decidedIn, isToBeSentAgain, outcomeOf } from "../call";
 import { balanceIs, claim, count, counted, entriesAre, sameBytes } from "../claims";
 import { choice, whole } from "../params";
 import { scenario } from "../scenario";
 
 const amount = whole("Amount", { min: 1, max: 1_000_000, initial: 250, unit: "LAB" });
 
-/** How often the same key asks again after a 504, and how long it waits between. */
+/** How often the same key asks again after a 504, and how long it waits between, in milliseconds. */
 const ASKS_MAX = 20;
 const ASK_AGAIN_MS = 400;
 
@@ -62,7 +62,7 @@ export const slowCommit = scenario({
       faults: `before-commit=delay:${delayMs}`,
     });
     let last = first;
-    for (let n = 1; n <= ASKS_MAX && outcomeOf(last) === "unknown"; n++) {
+    for (let n = 1; n <= ASKS_MAX && isToBeSentAgain(last); n++) {
       await bench.sleep(n === 1 ? 0 : ASK_AGAIN_MS);
       last = await bench.credit(`Same key, ${n}`, id, amount, { key });
     }
@@ -150,8 +150,8 @@ export const fence = scenario({
     "The fence has the last word: what it ruled out never happens, and what had happened before it stays done.",
   needsLab: true,
   specs: {
-    delay_ms: whole("Held up for", { min: 100, max: 4_000, initial: 1_200, step: 100, unit: "ms" }),
-    patience_ms: whole("Given up after", { min: 0, max: 4_000, initial: 400, step: 100, unit: "ms" }),
+    delay_ms: whole("Held up for", { min: 100, max: 4_000, initial: 900, step: 100, unit: "ms" }),
+    patience_ms: whole("Given up after", { min: 0, max: 4_000, initial: 300, step: 100, unit: "ms" }),
     amount,
   },
   whyNot({ delay_ms }, lab) {
