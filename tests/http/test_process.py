@@ -1,5 +1,6 @@
 """The service as a process of its own, on a real PostgreSQL: what a newcomer, an operator and a bad day do to it."""
 
+import itertools
 import os
 import shutil
 import signal
@@ -7,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -94,11 +95,13 @@ def test_the_embedded_database_is_administered_while_it_serves(data_dir: Path) -
 def test_a_stop_under_load_loses_nothing_that_was_acknowledged(database: str, workers: str) -> None:
     """In flight requests are finished; what got a 201 is in the ledger, once, after the restart."""
     acknowledged: list[str] = []
-    stopping = threading.Event()
+    stopping, enough = threading.Event(), threading.Event()
 
     def write(number: int, service: Running, wallet: str) -> None:
         with service.client() as client:
-            for attempt in range(10_000):
+            for attempt in itertools.count():
+                if enough.is_set():
+                    return
                 key = f"{number}-{attempt}"
                 try:
                     answer = post(client, f"/v1/wallets/{wallet}/credits", key, amount=1)
@@ -108,18 +111,24 @@ def test_a_stop_under_load_loses_nothing_that_was_acknowledged(database: str, wo
                 if answer.status_code == 201:
                     acknowledged.append(key)
                 else:
-                    assert problem_of(answer) == "overloaded"
+                    # Two processes race for the wallet, and on a busy machine one of them may lose too often.
+                    assert problem_of(answer) in ("overloaded", "contention"), answer.text
+                    assert (answer.json()["outcome"], answer.headers["retry-after"]) == ("not_applied", "1")
 
     with serving(database, WALLET_WORKERS=workers) as service:
         with service.client() as client:
             wallet = open_wallet(client)
         with ThreadPoolExecutor(8) as threads:
             writers = [threads.submit(write, number, service, wallet) for number in range(8)]
-            assert eventually(lambda: len(acknowledged) > 200)
-            stopping.set()
-            began = time.monotonic()
-            assert service.stop() == 0
-            assert time.monotonic() - began < 15
+            try:
+                # A busy machine takes long for that, which is no fault.
+                assert eventually(lambda: len(acknowledged) > 200 or any(map(Future.done, writers)), within_s=60)
+                stopping.set()
+                began = time.monotonic()
+                assert service.stop() == 0
+                assert time.monotonic() - began < 15
+            finally:
+                enough.set()
             for writer in writers:
                 writer.result()
     with serving(database) as service, service.client() as client:

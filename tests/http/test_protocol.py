@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, ClassVar, Final, cast
 
 import attrs
@@ -16,10 +16,11 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from entrypoints.http.answers import Answer
 from entrypoints.http.problems import Refused
-from entrypoints.http.protocol import ABORT, BoundedProtocol
+from entrypoints.http.protocol import ABORT, STOPPING, BoundedProtocol
 from entrypoints.http.requests import header_values, read_body
 
 ANSWER_S_MAX: Final = 10.0
+GRACE_S: Final = 2
 
 
 class SmallProtocol(BoundedProtocol):
@@ -79,7 +80,7 @@ def running(app: ASGIApp, protocol: type[BoundedProtocol] = SmallProtocol) -> It
     """The address of a server of its own, in a thread."""
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        cast(Any, app), http=protocol, loop="uvloop", lifespan="off", log_config=None, timeout_graceful_shutdown=1
+        cast(Any, app), http=protocol, loop="uvloop", lifespan="off", log_config=None, timeout_graceful_shutdown=GRACE_S
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],))
@@ -247,7 +248,27 @@ def test_a_body_that_turns_out_to_be_none_is_refused_at_once(served: Served) -> 
     assert statuses(answer) == [b"400"]
 
 
+def test_a_body_in_many_pieces_is_no_head(served: Served) -> None:
+    with served.connect() as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: wallet\r\nConnection: close\r\nContent-Length: 6000\r\n\r\n")
+        for _ in range(6):
+            time.sleep(0.02)
+            connection.sendall(b"y" * 1000)
+        assert until_closed(connection).endswith(b"y" * 6000)
+
+
 # -------------------------------------------------------------------- answers and connections
+
+
+def test_an_answer_that_is_read_leaves_no_limit_behind(served: Served) -> None:
+    with served.connect() as connection:
+        connection.sendall(get("/large"))
+        received = 0
+        while received < 30_000_000:
+            received += len(connection.recv(1_000_000))
+        time.sleep(0.6)
+        connection.sendall(get("/", LAST))
+        assert statuses(until_closed(connection)) == [b"200"]
 
 
 def test_an_answer_that_is_not_read_is_given_up(served: Served) -> None:
@@ -296,6 +317,35 @@ def test_a_connection_too_many_is_told_so_and_closed(served: Served) -> None:
 def test_a_connection_can_be_dropped_without_an_answer(served: Served) -> None:
     assert served.exchange(get("/drop")) == b""
     assert served.asked == ["/drop"]
+
+
+def test_a_connection_that_comes_while_the_server_stops_does_not_hold_it_up() -> None:
+    """The server tells its connections to end, and one was accepted just then: nobody would ever tell it."""
+    late = threading.Event()
+
+    class Late(SmallProtocol):
+        head_s_max = 60.0
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
+            if late.is_set() and STOPPING not in self.app_state:
+                self.loop.call_later(0.01, self.connection_made, transport)
+            else:
+                super().connection_made(transport)
+
+    app = Served()
+    with ExitStack() as connections:
+        began = time.monotonic()
+        with running(app, Late) as address:
+            app.address = address
+            first = connections.enter_context(app.connect())
+            first.sendall(get())
+            assert statuses(first.recv(65_536)) == [b"200"]
+            late.set()
+            second = connections.enter_context(app.connect())
+            time.sleep(0.1)
+            began = time.monotonic()
+        assert time.monotonic() - began < GRACE_S
+        assert until_closed(second) == b""
 
 
 def assert_that_in_time(holds: Callable[[], bool]) -> None:
