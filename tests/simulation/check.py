@@ -1,0 +1,54 @@
+"""What has to be true at the end of every schedule, whatever went wrong in it."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from tests.concurrency.contents import Contents
+from tests.concurrency.history import NOT_APPLIED, Call, Look, check_history
+from tests.concurrency.proof import prove
+from tests.concurrency.violations import Deadlocked, DoubleEffect, Phantom, Unexplained, WrongOrder
+from tests.simulation.server import Server
+from wallet_core import Applied, Fenced, KeyFenced, KeyReused, Rejected, Replayed
+
+_FIRST_HAND = (Applied, Rejected, Fenced)
+_SAYS_NO = (*NOT_APPLIED, KeyReused, KeyFenced)
+
+
+def check(server: Server, calls: Sequence[Call], looks: Iterable[Look], attempts: Iterable[Sequence[str]]) -> None:
+    """Raise the ``Violation`` that the schedule shows, if it shows any."""
+    contents = server.tables.contents()
+    prove(contents)
+    check_history(calls, contents, looks)
+    outcomes = {row.idempotency_key: row.outcome for row in contents.transactions}
+    _check_origins(calls, outcomes)
+    for keys in attempts:
+        if sum(outcomes.get(key) == "applied" for key in keys) > 1:
+            raise DoubleEffect(f"what was wanted once was done under each of the keys {keys}")
+    _check_times(contents)
+    if server.locks.deadlocks:
+        raise Deadlocked(server.locks.deadlocks[0])
+    if server.locks.holders:
+        raise Unexplained(f"after all has ended somebody still has {list(server.locks.holders)}")
+
+
+def _check_origins(calls: Sequence[Call], outcomes: Mapping[str, str]) -> None:
+    """Whatever was decided was decided for a call that was told so, or that was never told anything."""
+    by_key: dict[str, list[Call]] = defaultdict(list)
+    for call in calls:
+        by_key[call.key].append(call)
+    for key, same_key in by_key.items():
+        told = [call.outcome for call in same_key]
+        if key in outcomes and all(isinstance(outcome, (*_SAYS_NO, Replayed)) for outcome in told):
+            raise Phantom(f"{key} was decided, and everybody was told that it was not they: {told}")
+
+
+def _check_times(contents: Contents) -> None:
+    created_at = {row.id: row.created_at for row in contents.transactions}
+    last: dict[UUID, datetime] = {}
+    for entry in contents.entries:
+        time = created_at[entry.transaction_id]
+        if time < last.get(entry.wallet_id, time):
+            raise WrongOrder(f"{entry} is of an earlier time than the one before it")
+        last[entry.wallet_id] = time

@@ -1,0 +1,114 @@
+"""One schedule: a small service, its clients, a database, and what goes wrong among them, all out of one seed."""
+
+import asyncio
+from collections.abc import Sequence
+from functools import cache
+from random import Random
+from typing import Final
+
+import attrs
+
+from tests.concurrency.history import Call
+from tests.simulation.check import check
+from tests.simulation.clients import Client
+from tests.simulation.cluster import Cluster, Setup
+from tests.simulation.coverage import EXPIRED
+from tests.simulation.faults import Plan
+from tests.simulation.log import Log
+from tests.simulation.loop import VirtualLoop
+from tests.simulation.menu import menu
+from tests.simulation.server import Server
+from tests.simulation.session import ModelStore
+from tests.simulation.tables import Tables
+from tests.simulation.world import FOUNDATION, World
+from tests.support.book import TENANT
+from tests.support.ids import CountingIds
+from wallet_core import Applied, BatchLedger
+
+CLIENTS_AMOUNTS: Final = (2, 3, 3, 4)
+STEPS_MAX: Final = 4
+GRACE_S: Final = 30.0
+"""Longer than anything that is still under way can take: the server has noticed by then who has gone."""
+
+
+@attrs.frozen
+class Course:
+    """What came of a schedule. ``failure`` is what should not have: a violation, an endless wait, a bug."""
+
+    seed: int
+    covered: frozenset[str]
+    trace: Sequence[str]
+    calls: int
+    failure: Exception | None
+
+
+def run_schedule(seed: int, setup: Setup | None = None, *, traced: bool = False) -> Course:
+    """Run the schedule of this seed. Two runs of one seed are the same to the last detail."""
+    random = Random(seed)
+    loop = VirtualLoop(random)
+    log = Log(loop.time, traced=traced)
+    if setup is None:
+        setup = Setup()
+    setup = attrs.evolve(
+        setup,
+        instances=random.choice((1, 2, 2, 3)),
+        batch_commands_max=random.choice((1, 3, 1000)),
+        queue_commands_max=random.choice((3, 1000, 1000)),
+        cache=setup.cache if random.random() < 0.5 else None,
+    )
+    tables, calls = _foundation()
+    tables = attrs.evolve(tables.copy(), lacking=setup.lacking)
+    server = Server(loop, random, tables, Plan(random), log, setup.lacking)
+    world = World(server, random, list(calls))
+    for call in calls:
+        if isinstance(call.outcome, Applied):
+            world.learn(call.outcome.transaction)
+    bugs: list[Exception] = []
+    failure: Exception | None = None
+    try:
+        try:
+            loop.run(_play(world, setup, bugs))
+        finally:
+            # A bug of the service is the cause of whatever else went wrong.
+            if bugs:
+                raise bugs[0]
+        if loop.complaints:
+            raise RuntimeError(loop.complaints[0])
+        if any(hold.status == "expired" for hold in tables.contents().holds):
+            log.cover(EXPIRED)
+        check(server, world.calls, world.looks, world.attempts)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is what the schedule has found
+        failure = error
+    return Course(seed, frozenset(log.covered), log.lines or (), len(world.calls), failure)
+
+
+async def _play(world: World, setup: Setup, bugs: list[Exception]) -> None:
+    loop, random = world.server.loop, world.random
+    cluster = Cluster(world.server, setup, random, bugs)
+    amount = random.choice(CLIENTS_AMOUNTS)
+    choice = menu(world.server.plan.steps)
+    clients = [
+        Client(world, cluster, f"client-{number}", random.randint(1, STEPS_MAX), choice) for number in range(amount)
+    ]
+    await asyncio.gather(*(client.run() for client in clients))
+    world.server.plan.heal()
+    await loop.pause(GRACE_S)
+    await cluster.close()
+
+
+@cache
+def _foundation() -> tuple[Tables, Sequence[Call]]:
+    """The wallets that schedules begin with, opened in a schedule of their own in which nothing goes wrong."""
+    random = Random(0)
+    loop = VirtualLoop(random)
+    plan = Plan(random)
+    plan.heal()
+    server = Server(loop, random, Tables(), plan, Log(loop.time, traced=False), frozenset())
+    ledger = BatchLedger(ModelStore(server), CountingIds(0x1000))
+    outcomes = loop.run(_carry_out(ledger))
+    return server.tables, outcomes
+
+
+async def _carry_out(ledger: BatchLedger) -> Sequence[Call]:
+    outcomes = await ledger.execute(TENANT, FOUNDATION)
+    return [Call(command, 0, 0, outcome) for command, outcome in zip(FOUNDATION, outcomes, strict=True)]

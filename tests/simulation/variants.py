@@ -1,0 +1,69 @@
+"""The service with one mechanism taken out of it, each in the way in which it would be forgotten."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final, cast
+from uuid import UUID
+
+import attrs
+from sqlalchemy import Insert, Update
+
+from adapters.postgres.unit_of_work import PostgresUnit
+from tests.concurrency.violations import (
+    AcknowledgedLost,
+    Deadlocked,
+    DoubleEffect,
+    LostUpdate,
+    Phantom,
+    Violation,
+    WrongReceipt,
+)
+from tests.simulation.cache import BlindCache
+from tests.simulation.clients import NEW_KEY_FOR_RETRIES
+from tests.simulation.cluster import Setup
+from tests.simulation.queries import GUARD
+from tests.simulation.session import COMMIT_BEFORE_ANSWER, ModelSession
+from tests.simulation.tables import ENTRY_VERSION, TRANSACTION_KEY
+from wallet_core import BatchLedger, Command, Outcome
+from wallet_core.ports import CommitUnknown, Names, Unavailable
+
+
+class UnsortedUnit(PostgresUnit):
+    """Writes the rows of a batch in any order."""
+
+    async def _write(self, statement: Insert | Update, rows: Collection[Any], **columns: Sequence[Any]) -> None:
+        random = cast(ModelSession, self._session).random
+        order = random.sample(range(len(rows)), len(rows))
+        shuffled = {name: [values[place] for place in order] for name, values in columns.items()}
+        await super()._write(statement, rows, **shuffled)
+
+
+class ConfidentLedger(BatchLedger):
+    """Takes a COMMIT without an answer for one that did not happen."""
+
+    async def _attempt(
+        self, tenant: UUID, commands: Sequence[Command], names: Names, attempted: set[UUID]
+    ) -> list[Outcome]:
+        try:
+            return await super()._attempt(tenant, commands, names, attempted)
+        except CommitUnknown as lost:
+            raise Unavailable from lost
+
+
+@attrs.frozen
+class Variant:
+    """What is missing, what it should lead to, and within how many schedules that has to be found."""
+
+    setup: Setup
+    violation: type[Violation]
+    schedules_max: int = 500
+
+
+VARIANTS: Final[Mapping[str, Variant]] = {
+    "guard": Variant(Setup(lacking=frozenset({GUARD, ENTRY_VERSION})), LostUpdate),
+    "key": Variant(Setup(lacking=frozenset({TRANSACTION_KEY})), DoubleEffect),
+    "early": Variant(Setup(lacking=frozenset({COMMIT_BEFORE_ANSWER})), AcknowledgedLost),
+    "unsorted": Variant(Setup(unit=UnsortedUnit), Deadlocked, schedules_max=4_000),
+    "confident": Variant(Setup(ledger=ConfidentLedger), Phantom),
+    "new-key": Variant(Setup(lacking=frozenset({NEW_KEY_FOR_RETRIES})), DoubleEffect),
+    "blind": Variant(Setup(cache=BlindCache), WrongReceipt),
+}
