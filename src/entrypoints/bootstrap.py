@@ -143,7 +143,14 @@ def application(settings: Settings, database_url: str) -> ASGIApp:
     )
     ledger = FaultyLedger(group, failpoints) if failpoints else group
     lab = Lab(failpoints, settings.redis_url is not None, settings.workers, timeout_ms) if failpoints else None
-    service = Service(ledger, PostgresReader(reading), PostgresAudit(proving), ApiKeys(reading), timeout_ms / 1000)
+    service = Service(
+        ledger,
+        PostgresReader(reading),
+        PostgresAudit(proving),
+        ApiKeys(reading),
+        timeout_ms / 1000,
+        is_full=lambda: group.is_full,
+    )
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:

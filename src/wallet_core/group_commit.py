@@ -66,6 +66,11 @@ class GroupCommit:
         """How many commands wait for a batch."""
         return self._queued
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no room for a whole batch: whoever has not begun with a request need not."""
+        return self._closed or self._queued + self.batch_commands_max > self.queue_commands_max
+
     async def execute(self, tenant: UUID, commands: Sequence[Command]) -> Sequence[Outcome]:
         """Have the commands carried out with the tenant's next batch.
 

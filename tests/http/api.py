@@ -132,7 +132,7 @@ async def running_api(
     audit: AuditSource | None = None,
     authenticator: Authenticator | None = None,
     timeout_s: float = 5.0,
-    **limits: int,
+    **limits: Any,
 ) -> AsyncIterator[Api]:
     """The service over a new ledger; what is given stands in for the real one."""
     clock = Clock()

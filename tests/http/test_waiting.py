@@ -4,16 +4,23 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
+from litestar.types import Message, Receive, Scope, Send
 
 from adapters.ids import UuidV7
 from adapters.memory import MemoryStore
-from tests.http.api import TENANT, Api, problem_of, running_api
+from entrypoints.http.app import create_routes
+from entrypoints.http.edge import Edge
+from entrypoints.http.problem_types import OUTCOME_UNKNOWN
+from entrypoints.http.problems import Refused
+from entrypoints.http.service import Service
+from tests.http.api import TENANT, Api, KnownKeys, client_of, problem_of, running_api
 from tests.http.problem_scenarios import Always
-from wallet_core.commands import Command
+from wallet_core.commands import Command, OpenWallet
 from wallet_core.group_commit import GroupCommit
 from wallet_core.ledger import BatchLedger
 from wallet_core.model import Transaction, Wallet
@@ -124,6 +131,78 @@ async def test_a_full_queue_is_told_at_once_and_recovers() -> None:
         gate.open.set()
         assert [(await request).status_code for request in (first, *waiting)] == [201] * 3
         assert (await api.post("/v1/wallets", {"currency": "EUR"})).status_code == 201
+
+
+async def test_a_full_queue_turns_writes_away_before_their_bodies_are_read() -> None:
+    """Reading what is then refused would make refusing as dear as serving."""
+    full = True
+    async with running_api(is_full=lambda: full) as api:
+        headers = {"content-type": "application/json"}
+        refused = await api.post("/v1/wallets", content=b"no JSON", headers=headers)
+        assert (refused.status_code, problem_of(refused)) == (503, "overloaded")
+        assert problem_of(await read_wallet(api)) == "wallet-not-found"
+        assert problem_of(await api.post("/v1/wallets", {"currency": "EUR"}, api_key="reader")) == "forbidden"
+        full = False
+        assert (await api.post("/v1/wallets", {"currency": "EUR"})).status_code == 201
+
+
+async def test_the_bodies_under_way_have_room_together_and_leave_it() -> None:
+    store = MemoryStore()
+    gate = Gate(store)
+    service = Service(gate, store, store, KnownKeys(), 5.0)
+    edge = Edge(create_routes(service), bodies_bytes_max=1000)
+    long = {"currency": "EUR", "metadata": {"note": "x" * 600}}
+    async with client_of(edge) as client:
+
+        def open_wallet(key: str) -> "asyncio.Task[httpx.Response]":
+            headers = {"authorization": "Bearer all", "idempotency-key": key}
+            return asyncio.create_task(client.post("/v1/wallets", json=long, headers=headers))
+
+        first = open_wallet("first")
+        await gate.asked.wait()
+        refused = await open_wallet("second")
+        assert (refused.status_code, problem_of(refused)) == (503, "overloaded")
+        assert refused.headers["retry-after"] == "1"
+        gate.open.set()
+        assert (await first).status_code == 201
+        assert (await open_wallet("second")).status_code == 201
+
+
+async def test_a_write_whose_request_is_cancelled_is_told_as_unknown_and_goes_on() -> None:
+    """The server cancels the requests that its own end overtakes."""
+    store = MemoryStore()
+    gate = Gate(store)
+    service = Service(gate, store, store, KnownKeys(), 5.0)
+    commands = [OpenWallet("left", "EUR")]
+    request = asyncio.create_task(service.execute(TENANT, commands))
+    await gate.asked.wait()
+    request.cancel()
+    with pytest.raises(Refused) as refused:
+        await request
+    assert refused.value.problem.type is OUTCOME_UNKNOWN
+    gate.open.set()
+    await asyncio.sleep(0.01)
+    assert isinstance(await store.decision(TENANT, "left"), Transaction)
+
+
+async def test_a_read_whose_request_is_cancelled_is_answered() -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(30)
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    scope: Any = {"type": "http", "method": "GET", "path": "/v1/wallets", "raw_path": b"/v1/wallets", "headers": []}
+    request = asyncio.ensure_future(Edge(app)(scope, receive, send))
+    await asyncio.sleep(0)
+    request.cancel()
+    await request
+    assert [message.get("status") for message in sent] == [503, None]
 
 
 async def test_a_service_that_is_stopping_takes_nothing_more() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final, TypeVar
 from uuid import UUID
@@ -35,7 +35,10 @@ logger = logging.getLogger("wallet.http")
 
 @attrs.define
 class Service:
-    """The ports behind the API. ``timeout_s`` is how long a request waits for its answer."""
+    """The ports behind the API. ``timeout_s`` is how long a request waits for its answer.
+
+    ``is_full`` tells that the ledger would turn a write away, so that it is turned away before its body is looked at.
+    """
 
     ledger: Ledger
     reader: Reader
@@ -43,11 +46,13 @@ class Service:
     authenticator: Authenticator
     timeout_s: float
     reads_max: int = READS_MAX
+    is_full: Callable[[], bool] = attrs.field(kw_only=True, default=lambda: False)
     _reading: int = attrs.field(default=0, init=False)
     _abandoned: set["asyncio.Task[Sequence[Outcome]]"] = attrs.field(factory=set, init=False)
 
     async def authenticate(self, scope: HTTPScope, needed: str) -> Principal:
-        """Who asks. Raises ``Refused`` unless a valid key with the needed scope comes with the request."""
+        """Who asks. Raises ``Refused`` unless a valid key with the needed scope comes with the request, and there is
+        room for a write."""
         secret = _bearer(scope)
         if secret is None:
             raise _unauthenticated()
@@ -56,6 +61,8 @@ class Service:
             raise _unauthenticated()
         if needed not in principal.scopes:
             raise refusal(types.FORBIDDEN, scope=needed)
+        if needed == "write" and self.is_full():
+            raise refusal(types.OVERLOADED)
         return principal
 
     async def execute(self, tenant: UUID, commands: Sequence[Command]) -> Sequence[Outcome]:
