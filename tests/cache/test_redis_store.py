@@ -1,7 +1,7 @@
 """The store on Redis: what was given up in the middle never disturbs what is asked next."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from random import Random
 from typing import Any
@@ -11,31 +11,11 @@ from redis.asyncio.connection import AbstractConnection, SSLConnection
 
 from adapters.redis.client import CONNECTIONS_MAX, RedisStore
 from adapters.redis.store import StoreAway, StoreRefused
-from tests.support.proxy.relay import Passage, Relay
+from tests.cache.ways import PlainRelay
 from tests.support.redis import RedisServer, free_port, redis_server
 
 KEYS = [b"k%d" % number for number in range(8)]
 PASSWORD = "s3cret/pass"
-
-
-class Plainly:
-    """Passes on what it gets."""
-
-    def opened(self) -> None:
-        return None
-
-    def from_client(self, data: bytes) -> Iterable[Passage]:
-        return [Passage(data)]
-
-    def from_server(self, data: bytes) -> Iterable[Passage]:
-        return [Passage(data)]
-
-
-class PlainRelay(Relay):
-    """A way to Redis that may be slow."""
-
-    def dialogue(self) -> Plainly:
-        return Plainly()
 
 
 @pytest.fixture

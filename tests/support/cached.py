@@ -1,8 +1,9 @@
 """A ledger on PostgreSQL with its replay cache in Redis, as the service has it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
+from uuid import UUID
 
 import attrs
 
@@ -59,9 +60,12 @@ class CachedWorld(World):
 
 
 @asynccontextmanager
-async def cached_world(dsn: str, redis: str | KeyValues, call_s_max: float = UNHURRIED_S) -> AsyncIterator[CachedWorld]:
-    """A world in a migrated database, with a cache in the Redis of a URL or in another store."""
-    tenant, other_tenant = await new_tenants(dsn, 2)
+async def cached_world(
+    dsn: str, redis: str | KeyValues, call_s_max: float = UNHURRIED_S, tenants: Sequence[UUID] | None = None
+) -> AsyncIterator[CachedWorld]:
+    """A world in a migrated database, with a cache in the Redis of a URL or in another store; of new tenants, unless
+    two are given."""
+    tenant, other_tenant = tenants or await new_tenants(dsn, 2)
     engine = create_engine(dsn, pool_size=POOL_SIZE, pool_timeout_ms=30_000, role=SERVICE_ROLE)
     histories = HistoryWatch(create_engine(dsn, pool_size=1, role=SERVICE_ROLE), [engine])
     cache = RedisReplayCache(RedisStore(redis) if isinstance(redis, str) else redis, histories, call_s_max)
