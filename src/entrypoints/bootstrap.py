@@ -35,6 +35,7 @@ from adapters.postgres.history import HistoryWatch
 from adapters.postgres.migrate import MigrationError, SchemaState, SchemaStatus
 from adapters.postgres.reader import PostgresReader
 from adapters.postgres.schema import SERVICE_ROLE
+from adapters.postgres.silence import Patience
 from adapters.postgres.unit_of_work import PostgresStore
 from adapters.redis.cache import RedisReplayCache
 from adapters.redis.store import KeyValues
@@ -123,6 +124,7 @@ def application(settings: Settings, database_url: str) -> ASGIApp:
         statement_timeout_ms=timeout_ms * 2,
         lock_timeout_ms=timeout_ms * 3 // 2,
         idle_in_transaction_timeout_ms=timeout_ms * 2,
+        patience=Patience.beyond(timeout_ms * 2),
     )
     writing = connect(pool_size=LEDGER_CONNECTIONS, planner=INDEX_ONLY_PLANS)
     reading = connect(pool_size=READER_CONNECTIONS, planner=INDEX_ONLY_PLANS)

@@ -75,6 +75,7 @@ class Customers:
     @asynccontextmanager
     async def shopping(self, customers: int = 8) -> AsyncIterator[None]:
         """Customers come as fast as they are served. At the end each settles what it has begun."""
+        self._leaving = False
         tasks = [asyncio.create_task(self._shop()) for _ in range(customers)]
         try:
             yield

@@ -58,6 +58,7 @@ def create_engine(
     application_name: str = "wallet-service",
     planner: Mapping[str, str] | None = None,
     json_as_text: bool = True,
+    patience: Patience | None = None,
 ) -> AsyncEngine:
     """An engine with a pool of at most `pool_size` connections; it connects when it is first used.
 
@@ -73,9 +74,10 @@ def create_engine(
     Every wait of a ``session.Session`` is bounded. The server's own limits speak first; where they do not, the answer
     to a statement is waited for ``silence.ANSWER_MARGIN_S`` longer than `statement_timeout_ms`, and the connection is
     then closed. That goes for COMMIT as well, which the server does not limit. Nothing is ever cancelled for it.
-    What a limit in the URL says is the server's business; here the parameters count.
+    What a limit in the URL says is the server's business; here the parameters count. `patience` is for engines that
+    share what they find out about connections which are of no use any more.
     """
-    patience = Patience.beyond(statement_timeout_ms)
+    patience = patience or Patience.beyond(statement_timeout_ms)
     settings = {
         "application_name": application_name,
         "timezone": "UTC",
@@ -195,10 +197,10 @@ def _bound_the_pool(engine: AsyncEngine, patience: Patience, set_up_s_max: float
         if timer is not None:
             timer.cancel()
 
-    def refuse_closed_or_silent(pooled: Any, record: ConnectionPoolEntry, _: object) -> None:
+    def refuse_closed_or_distrusted(pooled: Any, record: ConnectionPoolEntry, _: object) -> None:
         end_set_up(record)
         # The driver knows of a connection that was closed, by a restart of the server say.
-        if pooled.driver_connection.is_closed() or record.info[_MADE_AT] <= patience.silent_at:
+        if pooled.driver_connection.is_closed() or not patience.trusts(record.info[_MADE_AT]):
             raise DisconnectionError
 
     def close_at_once(pooled: Any, record: ConnectionPoolEntry) -> None:
@@ -207,7 +209,7 @@ def _bound_the_pool(engine: AsyncEngine, patience: Patience, set_up_s_max: float
         pooled.driver_connection.terminate()
 
     event.listen(engine.sync_engine, "connect", limit_set_up, insert=True)
-    event.listen(engine.sync_engine, "checkout", refuse_closed_or_silent)
+    event.listen(engine.sync_engine, "checkout", refuse_closed_or_distrusted)
     event.listen(engine.sync_engine, "close", close_at_once)
 
 

@@ -158,6 +158,7 @@ class PostgresReader:
         async with self._session() as session:
             (row,) = await session.fetch(_READ_ONLY, {})
             if row["transaction_read_only"] == "on":
+                session.leave()
                 raise Unavailable("the database takes no writes")
 
     async def wallet(self, tenant: UUID, wallet_id: UUID) -> Wallet | None:

@@ -68,6 +68,7 @@ class Session:
 
     def __init__(self, driver: asyncpg.Connection, patience: Patience) -> None:
         self._driver = driver
+        self._patience = patience
         self._answer_s = patience.answer_s
         self._watch = Watch(driver, patience)
 
@@ -136,6 +137,14 @@ class Session:
         )
         return int(tag.rpartition(" ")[2])
 
+    def leave(self) -> None:
+        """Leave a server that takes no writes, with all connections, so that the pool looks for one that does.
+
+        A primary that has stepped down may keep its sessions, and would answer from a ledger that grows elsewhere.
+        """
+        self._patience.distrust()
+        self._driver.terminate()
+
     async def end(self) -> None:
         """End the transaction, if there is one, and whatever is still under way. Raises nothing: what went wrong before
         is what has to be told."""
@@ -157,8 +166,7 @@ class Session:
         try:
             answered = await answer
         except asyncpg.ReadOnlySQLTransactionError:
-            # A primary that has stepped down may keep its sessions. The pool is to look for the new one.
-            self._driver.terminate()
+            self.leave()
             raise
         except Exception:
             self._watch.heard()

@@ -1,4 +1,4 @@
-"""Connections that have fallen silent: how long an answer is waited for, and what is done when none comes.
+"""Connections that are of no use any more: how long an answer is waited for, and what is done when none comes.
 
 The server's own limits bound what it does, and it tells when they are reached. They bound neither a COMMIT, which may
 wait for a synchronous standby for ever, nor a server that is not heard any more: its machine is gone, or a network
@@ -31,18 +31,27 @@ KEEPALIVE_PROBES: Final = 3
 
 @attrs.define(eq=False)
 class Patience:
-    """How long an engine's connections are waited for, and when one of them was last found to be silent.
+    """How long connections are waited for, and since when they are trusted. Engines whose connections lead the same way
+    may share one: then what the first of them finds out goes for all.
 
     ``answer_s`` is for a statement and for COMMIT, in seconds; infinite where the server has no limit either.
     """
 
     answer_s: float
-    silent_at: float = -math.inf
+    _trusted_since: float = -math.inf
 
     @classmethod
     def beyond(cls, statement_timeout_ms: int) -> "Patience":
         """So much that the server's own limit on statements speaks first. 0 is for no limit."""
         return cls(statement_timeout_ms / 1000 + ANSWER_MARGIN_S if statement_timeout_ms else math.inf)
+
+    def distrust(self) -> None:
+        """Have every connection that was made before now replaced before it is used again."""
+        self._trusted_since = asyncio.get_running_loop().time()
+
+    def trusts(self, made_at: float) -> bool:
+        """Whether a connection may be used that was made at this time of the event loop."""
+        return made_at > self._trusted_since
 
 
 class Watch:
@@ -98,7 +107,7 @@ class Watch:
             self._look_at(now + SECOND_LOOK_S)
         else:
             # Those that were made before are on the same way to the same server, and not to be waited for one by one.
-            self._patience.silent_at = now
+            self._patience.distrust()
             self._driver.terminate()
 
 
