@@ -97,10 +97,10 @@ class Tables:
         )
         transactions = sorted((row for rows in self.decided.values() for row in rows), key=itemgetter("id"))
         return Contents(
-            [WalletRow(*_WALLET(row)) for row in self.wallets.values()],
+            [WalletRow(*_WALLET(row)) for row in sorted(self.wallets.values(), key=itemgetter("id"))],
             [TransactionRow(*_TRANSACTION(row)) for row in transactions],
             [EntryRow(*_ENTRY(row)) for row in entries],
-            [HoldRow(*_HOLD(row)) for row in self.holds.values()],
+            [HoldRow(*_HOLD(row)) for row in sorted(self.holds.values(), key=itemgetter("id"))],
         )
 
 
