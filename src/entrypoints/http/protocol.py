@@ -73,6 +73,8 @@ class BoundedProtocol(HttpToolsProtocol):
     """Whether that, at its most, is more than a head may have."""
     _fault = ""
     _turned_away = False
+    _served: RequestResponseCycle | None = None
+    """The request that is being served. Others may have come after it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         super().connection_made(transport)
@@ -88,6 +90,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_awaiting_head()
         self._stop_awaiting_reader()
+        self._leave_served()
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
@@ -97,9 +100,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def abort(self) -> None:
         """Close the connection at once, and send nothing more."""
-        last = self._last()
-        if last is not None:
-            last.disconnected = True
+        self._leave_served()
         self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -166,6 +167,16 @@ class BoundedProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         self._stop_awaiting_reader()
         super().resume_writing()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._served = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _leave_served(self) -> None:
+        """Have nothing more sent. uvicorn sees to that only for the request that came last."""
+        if self._served is not None and not self._served.response_complete:
+            self._served.disconnected = True
+            self._served.message_event.set()
 
     def _last(self) -> RequestResponseCycle | None:
         """The request that came last on this connection, if there was one."""
