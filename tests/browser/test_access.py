@@ -3,24 +3,20 @@
 import os
 import re
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import httpx
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, expect
 
-from tests.browser.conftest import ARTIFACTS, ROOT
+from tests.browser.conftest import ROOT
+from tests.browser.lab import Card, open_scenario
+from tests.browser.looks import a_lived_in_wallet, look_at
 from tests.browser.service import API_KEY, Truth
+from tests.browser.test_lab_elsewhere import lab_is_off
 from tests.browser.ui import Ui, Wire
-
-AXE: Final = ROOT / "frontend/node_modules/axe-core/axe.min.js"
-RULES: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-SIZES: Final = {"desktop": (1280, 900), "phone": (390, 844)}
-SCHEMES: Final[Sequence[Literal["light", "dark"]]] = ("light", "dark")
-# What moves comes to rest, and the chart is drawn anew.
-SETTLE_MS: Final = 300
 
 
 def test_the_key_is_taken_out_of_the_address_and_sent_in_no_url(context: BrowserContext, url: str) -> None:
@@ -117,32 +113,6 @@ def test_everything_is_done_with_the_keyboard_alone(ui: Ui, truth: Truth) -> Non
     assert truth.sums(id) == (1250, 0, 4)
 
 
-def axe_violations(page: Page) -> list[str]:
-    """What axe finds wrong, but for what is only of minor or moderate impact."""
-    page.evaluate(AXE.read_text())
-    found = page.evaluate("(tags) => axe.run({ runOnly: tags, resultTypes: ['violations'] })", RULES)
-    return [
-        f"{each['id']}: {node['html']} {node['failureSummary']}"
-        for each in found["violations"]
-        if each["impact"] in ("serious", "critical")
-        for node in each["nodes"]
-    ]
-
-
-def a_lived_in_wallet(truth: Truth, name: str) -> str:
-    """A wallet in which all kinds of things have happened."""
-    id, other = truth.open(name=name, balance=100_000, ceiling=10_000_000), truth.open(name="Other")
-    for amount in (4_250, 129_900, 2_599, 80_000, 61_250, 999, 15_000):
-        truth.credit(id, amount)
-        truth.write("POST", f"/v1/wallets/{id}/debits", {"amount": amount // 2})
-    posting = {"source": id, "destination": other, "amount": 45_000}
-    truth.write("POST", "/v1/transactions", {"postings": [posting], "metadata": {"note": "Rent for March"}})
-    truth.write("POST", f"/v1/wallets/{id}/holds", {"amount": 12_000, "expires_in": 86_400})
-    hold = truth.write("POST", f"/v1/wallets/{id}/holds", {"amount": 3_000})["hold"]["id"]
-    truth.write("POST", f"/v1/holds/{hold}/release", {})
-    return id
-
-
 View = Callable[[Ui, str, Truth], None]
 
 
@@ -207,6 +177,42 @@ def a_success(ui: Ui, id: str, truth: Truth) -> None:
     ui.expect_message("Done: Credit €10.00")
 
 
+def the_lab(ui: Ui, id: str, truth: Truth) -> None:
+    ui.go("/lab")
+    expect(Card.of(ui.page, "Double spend").card).to_be_visible()
+
+
+def the_lab_where_it_is_off(ui: Ui, id: str, truth: Truth) -> None:
+    lab_is_off(ui)
+    the_lab(ui, id, truth)
+
+
+def a_run_of_the_lab(ui: Ui, id: str, truth: Truth) -> None:
+    card = open_scenario(ui, "Double spend", "double-spend", requests=12, balance=1000, amount=150)
+    card.run()
+    card.lanes().nth(2).focus()
+
+
+def a_run_of_the_lab_as_a_table(ui: Ui, id: str, truth: Truth) -> None:
+    card = open_scenario(ui, "Fence", "fence", delay_ms=400, patience_ms=100)
+    card.run()
+    card.card.get_by_text("Table", exact=True).click()
+
+
+def a_run_of_the_lab_that_is_broken(ui: Ui, id: str, truth: Truth) -> None:
+    ui.page.route("**/idempotency-keys?*", lambda route: route.fulfill(status=404, json={}))
+    card = open_scenario(ui, "Lost answer", "lost-answer", drops=2)
+    card.run()
+    card.expect_broken()
+
+
+def a_request_of_a_run(ui: Ui, id: str, truth: Truth) -> None:
+    card = open_scenario(ui, "Racers", "racers", requests=3)
+    card.run()
+    card.lanes().nth(1).click()
+    expect(ui.dialog()).to_contain_text("current_version")
+
+
 VIEWS: Final[tuple[View, ...]] = (
     the_list,
     the_form_to_open_a_wallet,
@@ -218,25 +224,13 @@ VIEWS: Final[tuple[View, ...]] = (
     a_conflict,
     an_unknown_outcome,
     a_success,
+    the_lab,
+    the_lab_where_it_is_off,
+    a_run_of_the_lab,
+    a_run_of_the_lab_as_a_table,
+    a_run_of_the_lab_that_is_broken,
+    a_request_of_a_run,
 )
-
-
-def look_at(page: Page, name: str) -> list[str]:
-    """Take the page's picture in light and dark, wide and narrow; what is wrong with it in any of these."""
-    ARTIFACTS.mkdir(exist_ok=True)
-    wrong = []
-    for size, (width, height) in SIZES.items():
-        page.set_viewport_size({"width": width, "height": height})
-        for scheme in SCHEMES:
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            page.wait_for_timeout(SETTLE_MS)
-            # A dialog covers what one sees, so nothing below belongs to its picture.
-            whole = page.get_by_role("dialog").count() == 0
-            page.screenshot(path=ARTIFACTS / f"{name}-{scheme}-{size}.png", full_page=whole)
-            wrong += [f"{scheme}, {size}: {one}" for one in axe_violations(page)]
-            if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-                wrong.append(f"{scheme}, {size}: it scrolls sideways")
-    return wrong
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.__name__)

@@ -44,10 +44,9 @@ function Facts({ call }: { call: Call }) {
       </Table>
       {call.key !== null && <Id value={call.key} of="key" />}
       {answer !== null && (
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by the keyboard
-        <section tabIndex={0} aria-label="The answer as it came" className={classes.body}>
-          <Code block>{indented(answer.body)}</Code>
-        </section>
+        <Code block className={classes.body}>
+          {indented(answer.body)}
+        </Code>
       )}
     </Stack>
   );

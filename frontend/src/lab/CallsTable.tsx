@@ -9,8 +9,12 @@ export function CallsTable({ calls }: { calls: readonly Call[] }) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by the keyboard
     <section className={classes.scroll} tabIndex={0} aria-label="Table of the requests">
-      <Table verticalSpacing={4} horizontalSpacing="sm" className={classes.table}>
-        <Table.Caption>Requests, in the order in which they were made</Table.Caption>
+      <Table
+        verticalSpacing={4}
+        horizontalSpacing="sm"
+        className={classes.table}
+        aria-label="Requests, in the order in which they were made"
+      >
         <Table.Thead>
           <Table.Tr>
             <Table.Th>Request</Table.Th>

@@ -1,4 +1,4 @@
-import { Tooltip, UnstyledButton } from "@mantine/core";
+import { Tooltip, UnstyledButton, VisuallyHidden } from "@mantine/core";
 import { useRovingIndex } from "@mantine/hooks";
 import { answerInShort, type Call, OUTCOME_WORDS, outcomeOf, tookMs, versionOf } from "./call";
 import { OutcomeIcon } from "./outcomes";
@@ -65,11 +65,11 @@ function Lane({ call, end, elapsedMs, ref, ...item }: LaneProps) {
   const endedAt = call.endedAtMs ?? Math.max(elapsedMs, sentAt);
   return (
     <Tooltip label={<Hint call={call} />} openDelay={150} position="top" floatingStrategy="fixed">
-      <UnstyledButton ref={ref} className={classes.lane} aria-label={inWords(call)} {...item}>
+      <UnstyledButton ref={ref} className={classes.lane} {...item}>
         <span className={classes.name}>{call.name}</span>
         <span className={classes.mono}>{call.key === null ? "" : `…${call.key.slice(-6)}`}</span>
         <span className={classes.version}>{versions(call)}</span>
-        <span className={classes.track}>
+        <span className={classes.track} aria-hidden>
           <span
             className={classes.queue}
             style={{ left: place(call.askedAtMs), width: place(sentAt - call.askedAtMs) }}
@@ -85,6 +85,7 @@ function Lane({ call, end, elapsedMs, ref, ...item }: LaneProps) {
         </span>
         <span className={classes.answer} data-outcome={outcome}>
           <OutcomeIcon outcome={outcome} />
+          <VisuallyHidden>{OUTCOME_WORDS[outcome]}</VisuallyHidden>
           {call.answer && <span>{call.answer.status}</span>}
           <span className={classes.slug}>
             {call.answer ? call.answer.problem?.slug : answerInShort(call)}
@@ -117,12 +118,6 @@ function Hint({ call }: { call: Call }) {
       )}
     </>
   );
-}
-
-function inWords(call: Call): string {
-  const took = tookMs(call);
-  const time = took === null ? "" : `, in ${Math.round(took)} ms`;
-  return `${call.name}: ${OUTCOME_WORDS[outcomeOf(call)].toLowerCase()}, ${answerInShort(call)}${time}`;
 }
 
 /** The version that it expected, and the one that it made. */

@@ -63,6 +63,14 @@ describe("what became of a request", () => {
     );
   });
 
+  it("is read for a look-up that finds nothing, and unknown for one that fails", async () => {
+    const lookUp = { ...nothing, method: "GET", path: "/v1/idempotency-keys" };
+    const missing = await problem(404, "not-found", "not_applied", "never");
+    const failed = await problem(503, "database-unavailable", "not_applied", "same_key");
+    expect(outcomeOf({ ...lookUp, answer: missing })).toBe("read");
+    expect(outcomeOf({ ...lookUp, answer: failed })).toBe("unknown");
+  });
+
   it("includes which faults struck", async () => {
     const answer = await answered(201, {}, { "Wallet-Lab-Fired": "cache=down, before-commit=delay" });
     expect(answer.fired).toEqual(["cache=down", "before-commit=delay"]);

@@ -61,6 +61,10 @@ export function outcomeOf({ method, path, answer, isLost }: Call): Outcome {
           ? "replayed"
           : "applied";
   }
+  if (method === "GET") {
+    // That there is nothing is what was read.
+    return status < 500 ? "read" : "unknown";
+  }
   if (problem.slug === "version-conflict") {
     return "conflict";
   }

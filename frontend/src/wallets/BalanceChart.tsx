@@ -8,9 +8,11 @@ import { CHART_ENTRIES_MAX, entriesQuery } from "../api/reads";
 import type { Wallet, WalletEntry } from "../api/shapes";
 import { formatAmount } from "../money/amount";
 import { digitsOf } from "../money/currency";
+import { timeInWords } from "../ui/When";
 import classes from "./wallet.module.css";
 
 const HEIGHT_PX = 220;
+const LEGEND_PX = 32;
 
 /** The balance after each of the latest entries, as a step at the time of the entry. */
 export default function BalanceChart({ wallet }: { wallet: Wallet }) {
@@ -32,7 +34,7 @@ export default function BalanceChart({ wallet }: { wallet: Wallet }) {
     return () => plot.destroy();
   }, [entries, width, currency, scheme]);
   if (entries === undefined) {
-    return <Skeleton height={HEIGHT_PX} />;
+    return <Skeleton height={HEIGHT_PX + LEGEND_PX} />;
   }
   return (
     <figure style={{ margin: 0 }} ref={box}>
@@ -94,7 +96,7 @@ function options(width: number, currency: string, { line, fill, grid, text }: Co
   return {
     width,
     height: HEIGHT_PX,
-    legend: { show: false },
+    legend: { markers: { show: false } },
     cursor: { y: false, drag: { x: false, y: false } },
     scales: { y: { range: (_, low, high) => padded(low, high, currency) } },
     axes: [
@@ -110,10 +112,23 @@ function options(width: number, currency: string, { line, fill, grid, text }: Co
       },
     ],
     series: [
-      {},
-      { stroke: line, fill, width: 2, points: { show: false }, ...(stepped && { paths: stepped }) },
+      { label: "At", value: (plot, seconds) => timeInWords(new Date((seconds ?? latest(plot, 0)) * 1000)) },
+      {
+        label: "Balance",
+        value: (plot, minor) => label(minor ?? latest(plot, 1)),
+        stroke: line,
+        fill,
+        width: 2,
+        points: { show: false },
+        ...(stepped && { paths: stepped }),
+      },
     ],
   };
+}
+
+/** What the legend shows while nobody points at anything. */
+function latest(plot: uPlot, series: 0 | 1): number {
+  return plot.data[series]?.at(-1) ?? 0;
 }
 
 /** From zero, unless it goes below, with room above; one unit high at least, so that a flat line has a scale. */

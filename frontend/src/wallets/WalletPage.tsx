@@ -62,7 +62,7 @@ function Live({ wallet, transactionId }: { wallet: Wallet; transactionId: string
         <Title order={2} size="h4" mb="xs">
           Balance over time
         </Title>
-        <Suspense fallback={<Skeleton height={220} />}>
+        <Suspense fallback={<Skeleton height={252} />}>
           <BalanceChart wallet={wallet} />
         </Suspense>
       </Paper>
