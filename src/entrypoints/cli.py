@@ -18,6 +18,7 @@ from entrypoints import bootstrap
 from entrypoints.bootstrap import BootstrapError, Prepared
 from entrypoints.http import server
 from entrypoints.settings import SettingError, Settings
+from entrypoints.torture_command import torture
 from entrypoints.verify_command import verify
 
 SETTINGS_HELP: Final = """\b
@@ -66,6 +67,7 @@ def serve() -> None:
 
 
 main.add_command(verify)
+main.add_command(torture)
 
 
 @main.group()

@@ -24,7 +24,7 @@ ROUNDS_MAX: Final = 3
 REPEATED_MAX: Final = 400
 SETTLE_S: Final = 2.0
 READS: Final = 40
-SESSIONS_PER_WORKER_MAX: Final = 13
+SESSIONS_PER_WORKER_MAX: Final = 14
 
 IDLE_IN_TRANSACTION: Final = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = 'wallet' AND application_name LIKE 'wallet%'"

@@ -187,6 +187,10 @@ class _Campaign:
         intent = self._own.new_movement()
         return intent, await self._own.caller.write(intent, instance, fault=fault)
 
+    async def read(self, instance: int) -> None:
+        """Read a wallet."""
+        await self._own.caller.read("wallet", self._own.world.wallets["warm"][0], instance)
+
     async def settle(self, intent: Intent) -> None:
         """Have an intent decided."""
         await self._own.settle(intent)
@@ -278,8 +282,8 @@ class _Campaign:
     async def _strike(self, planned: Planned) -> None:
         scene = Scene(self.stage, self, Random(planned.seed))
         async with self._lanes[planned.kind.lane]:
+            began_ns = time.monotonic_ns()
             for attempt in range(ATTEMPTS_MAX):
-                began_ns = time.monotonic_ns()
                 try:
                     says, fired = await planned.kind.strike(scene), True
                 except CampaignError as error:

@@ -14,6 +14,7 @@ from tests.torture import campaign
 from tests.torture.campaign import Options, Result
 from tests.torture.faults.schedule import ALL, named
 from tests.torture.processes import CampaignError
+from tests.torture.report import html
 from tests.torture.stage import Cast
 
 EXPLAINED_MAX: Final = 3
@@ -76,6 +77,9 @@ def torture(
         sys.exit(2)
     for line in summary(result, faults):
         click.echo(line)
+    if report is not None:
+        report.write_text(html(result, outcomes(result), again(result, faults)))
+        click.echo(f"report: {report}")
     if as_json is not None:
         as_json.write_text(json.dumps(figures(result), indent=2) + "\n")
     if not result.ok:
@@ -151,6 +155,16 @@ def figures(result: Result) -> dict[str, object]:
         "violations": dict(result.verdict.findings.counts),
         "findings": [str(finding) for finding in result.findings],
         "check_s": result.check_s,
+        "strikes": [
+            {
+                "at_s": (strike.began_ns - result.began_ns) / 1e9,
+                "seconds": (strike.ended_ns - strike.began_ns) / 1e9,
+                "fault": strike.name,
+                "fired": strike.fired,
+                "says": strike.says,
+            }
+            for strike in result.strikes
+        ],
     }
 
 

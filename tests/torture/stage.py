@@ -22,7 +22,7 @@ from adapters.embedded_postgres_processes import processes_of
 from adapters.postgres.migrate import upgrade
 from tests.http.process import API_KEY
 from tests.support.proxy.postgres import PostgresProxy
-from tests.support.proxy.relay import Relay
+from tests.support.proxy.redis import RedisProxy
 from tests.torture.processes import HOST, SERVE, CampaignError, Disk, Instance, RedisServer, eventually, faketime
 
 REQUEST_TIMEOUT_MS: Final = 1_000
@@ -56,7 +56,7 @@ class Stage:
     redis: RedisServer
     instances: list[Instance] = attrs.field(factory=list)
     proxies: list[PostgresProxy] = attrs.field(factory=list)
-    redis_proxies: list[Relay] = attrs.field(factory=list)
+    redis_proxies: list[RedisProxy] = attrs.field(factory=list)
     tenant: UUID = attrs.field(factory=uuid4)
     _stack: AsyncExitStack = attrs.field(factory=AsyncExitStack, init=False)
 
@@ -116,11 +116,17 @@ class Stage:
         for number in range(self.cast.instances):
             proxy = await self._stack.enter_async_context(PostgresProxy.before(self.dsn))
             self.proxies.append(proxy)
+            settings = {"WALLET_DATABASE_URL": proxy.dsn, "WALLET_REQUEST_TIMEOUT_MS": str(REQUEST_TIMEOUT_MS)}
+            if self.cast.redis:
+                url = f"redis://{HOST}:{self.redis.port}/0"
+                cache_proxy = await self._stack.enter_async_context(RedisProxy.before(url))
+                self.redis_proxies.append(cache_proxy)
+                settings["WALLET_REDIS_URL"] = cache_proxy.url
             self.instances.append(
                 Instance(
                     number,
                     free_port(),
-                    self._settings(proxy.dsn, self.redis.port),
+                    settings,
                     self.folder / f"instance-{number}.log",
                     self.cast.command,
                     self.cast.workers,
@@ -131,12 +137,6 @@ class Stage:
         await asyncio.gather(*(instance.start_again() for instance in self.instances))
         async with self.session() as owner:
             self.tenant = await owner.fetchval("SELECT id FROM tenants WHERE name = 'default'")
-
-    def _settings(self, dsn: str, redis_port: int) -> dict[str, str]:
-        settings = {"WALLET_DATABASE_URL": dsn, "WALLET_REQUEST_TIMEOUT_MS": str(REQUEST_TIMEOUT_MS)}
-        if self.cast.redis:
-            settings["WALLET_REDIS_URL"] = f"redis://{HOST}:{redis_port}/0"
-        return settings
 
     def session(self, **options: Any) -> "_Session":
         """A session of the database's owner."""

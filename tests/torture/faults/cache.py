@@ -9,12 +9,16 @@ from typing import Any, Final
 import redis.asyncio as redis
 from redis.exceptions import RedisError
 
-from tests.torture.faults.kinds import FIRED_S_MAX, FaultKind, NotFired, Scene, sent, stopped
+from tests.support.proxy.redis import Point
+from tests.support.proxy.rules import Action, Cut, HalfOpen, Replace, Stall, Truncate
+from tests.torture.faults.kinds import FIRED_S_MAX, FaultKind, NotFired, Scene, Strike, ready_instance, sent, stopped
 from tests.torture.processes import HOST, POLL_S, eventually
 from tests.torture.stage import Stage
 
 LANE: Final = "redis"
 SCANNED_MAX: Final = 2_000
+ASKS: Final = "MGET"
+"""What the service asks with."""
 
 
 @asynccontextmanager
@@ -132,6 +136,32 @@ async def swap(scene: Scene) -> str:
     return f"{len(found)} values swapped"
 
 
+def _at(point: Point, *actions: Action) -> Strike:
+    """The way to Redis is cut, goes silent, or brings something else, at one point of the protocol."""
+
+    async def strike(scene: Scene) -> str:
+        proxy = scene.stage.redis_proxies[await ready_instance(scene)]
+        action = scene.chance.choice(actions)
+        if isinstance(action, Stall):
+            action = Stall(scene.chance.uniform(0.2, 2.0))
+        rule = proxy.arm(point, action, times=scene.chance.randint(1, 5), text=ASKS)
+        try:
+            if not await eventually(lambda: rule.count > 0, FIRED_S_MAX):
+                raise NotFired(f"nobody came to {point}")
+            await asyncio.sleep(getattr(action, "seconds", None) or 0.3)
+            return f"{rule.count} × {type(action).__name__.lower()}"
+        finally:
+            proxy.disarm(rule)
+
+    return strike
+
+
+def _one_bit_off(reply: bytes) -> bytes:
+    """The reply with one bit of its last value changed; what says how long it is stays as it is."""
+    place = len(reply) - 3
+    return reply[:place] + bytes([reply[place] ^ 1]) + reply[place + 1 :] if place > 0 else reply
+
+
 def _is_there(stage: Stage) -> str:
     return "" if stage.cast.redis else "there is no cache"
 
@@ -143,4 +173,9 @@ KINDS: Final = (
     FaultKind("redis-full", LANE, fill, _is_there),
     FaultKind("redis-damaged", LANE, damage, _is_there),
     FaultKind("redis-swapped", LANE, swap, _is_there),
+    FaultKind("redis-cut", LANE, _at(Point.REQUEST_SENT, Cut(), Cut(reset=False)), _is_there),
+    FaultKind("redis-cut-reply", LANE, _at(Point.REPLY, Truncate(), Cut()), _is_there),
+    FaultKind("redis-stall", LANE, _at(Point.REPLY, Stall()), _is_there),
+    FaultKind("redis-half-open", LANE, _at(Point.REQUEST, HalfOpen()), _is_there),
+    FaultKind("redis-lies", LANE, _at(Point.REPLY, Replace(_one_bit_off), Replace(lambda _: b"+OK\r\n")), _is_there),
 )

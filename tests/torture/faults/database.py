@@ -12,12 +12,13 @@ import psutil
 from adapters.embedded_postgres_processes import postmaster_of, processes_of
 from tests.support.proxy.postgres import Point, PostgresProxy
 from tests.support.proxy.rules import Action, Cut, HalfOpen, Stall, Truncate
-from tests.torture.faults.kinds import FIRED_S_MAX, FaultKind, NotFired, Scene, Strike, any_instance, sent, stopped
+from tests.torture.faults.kinds import FIRED_S_MAX, FaultKind, NotFired, Scene, Strike, ready_instance, sent, stopped
 from tests.torture.processes import POLL_S, eventually
 from tests.torture.stage import REQUEST_TIMEOUT_MS, Stage
 
 SERVICE: Final = "datname = 'wallet' AND application_name = 'wallet-service'"
 LANE: Final = "postgres"
+READERS: Final = 6
 
 
 async def kill_postmaster(scene: Scene) -> str:
@@ -174,7 +175,7 @@ def _at(point: Point, *actions: Action) -> Strike:
     """The way to the database is cut, or goes silent, at one point of the protocol."""
 
     async def strike(scene: Scene) -> str:
-        proxy = scene.stage.proxies[any_instance(scene)]
+        proxy = scene.stage.proxies[await ready_instance(scene)]
         action = scene.chance.choice(actions)
         if isinstance(action, Stall):
             action = Stall(scene.chance.uniform(0.2, 2.0))
@@ -195,7 +196,8 @@ def _at(point: Point, *actions: Action) -> Strike:
 
 async def drop_cancels(scene: Scene) -> str:
     """Reads run out of time while a table is locked, and their cancel requests get lost."""
-    proxy = scene.stage.proxies[any_instance(scene)]
+    number = await ready_instance(scene)
+    proxy = scene.stage.proxies[number]
     rule = proxy.arm(Point.CANCEL_REQUEST, Cut(), times=None)
     try:
         async with scene.stage.session() as holder:
@@ -203,8 +205,8 @@ async def drop_cancels(scene: Scene) -> str:
             await transaction.start()
             await holder.execute("LOCK TABLE wallets IN ACCESS EXCLUSIVE MODE")
             try:
-                await asyncio.sleep(REQUEST_TIMEOUT_MS / 1000)
-                if not await eventually(lambda: rule.count > 0, FIRED_S_MAX / 3):
+                await asyncio.gather(*(scene.trouble.read(number) for _ in range(READERS)))
+                if not rule.count:
                     raise NotFired("nobody cancelled anything")
             finally:
                 await transaction.rollback()
@@ -215,7 +217,7 @@ async def drop_cancels(scene: Scene) -> str:
 
 async def refuse(scene: Scene) -> str:
     """No machine answers at the database's address for a while."""
-    proxy = scene.stage.proxies[any_instance(scene)]
+    proxy = scene.stage.proxies[await ready_instance(scene)]
     links = len(proxy.links)
     proxy.refuse()
     proxy.cut_all()
@@ -239,7 +241,7 @@ async def _is_refused(proxy: PostgresProxy) -> bool:
 
 async def go_silent(scene: Scene) -> str:
     """All connections of an instance go silent at once, as when a network drops every packet."""
-    proxy = scene.stage.proxies[any_instance(scene)]
+    proxy = scene.stage.proxies[await ready_instance(scene)]
     links = proxy.silence_all(server_closed=scene.chance.random() < 0.5)
     if not links:
         raise NotFired("there was no connection")

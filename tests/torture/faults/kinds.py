@@ -36,6 +36,10 @@ class Troublemaker(Protocol):
         """Have an intent decided."""
         ...
 
+    async def read(self, instance: int) -> None:
+        """Read a wallet."""
+        ...
+
     async def kill_clients(self, chance: Random) -> str:
         """Kill a process of clients, and start its successor."""
         ...
@@ -96,5 +100,10 @@ async def _stands(pid: int) -> bool:
     return False
 
 
-def any_instance(scene: Scene) -> int:
-    return scene.chance.randrange(len(scene.stage.instances))
+async def ready_instance(scene: Scene) -> int:
+    """The number of an instance that answers; another fault may have others down. Raises ``NotFired``."""
+    numbers = list(range(len(scene.stage.instances)))
+    for number in scene.chance.sample(numbers, len(numbers)):
+        if await scene.stage.instances[number].is_ready():
+            return number
+    raise NotFired("no instance is ready")

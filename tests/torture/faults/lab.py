@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.torture.faults.kinds import FaultKind, NotFired, Scene, Strike, any_instance
+from tests.torture.faults.kinds import FaultKind, NotFired, Scene, Strike, ready_instance
 from tests.torture.processes import eventually
 from tests.torture.stage import Stage
 
@@ -14,7 +14,7 @@ def _asks(fault: str) -> Strike:
     action = fault.partition("=")[2]
 
     async def strike(scene: Scene) -> str:
-        number = any_instance(scene)
+        number = await ready_instance(scene)
         instance = scene.stage.instances[number]
         before = set(instance.worker_pids())
         # Some longer than the service lets a request wait.

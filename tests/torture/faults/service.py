@@ -8,17 +8,18 @@ from typing import Final
 
 import psutil
 
-from tests.torture.faults.kinds import FIRED_S_MAX, FaultKind, NotFired, Scene, Strike, any_instance, sent, stopped
+from tests.torture.faults.kinds import FIRED_S_MAX, FaultKind, NotFired, Scene, Strike, ready_instance, sent, stopped
 from tests.torture.http_client import HttpClient, NoAnswer, NotSent
 from tests.torture.processes import HOST, Instance, eventually
 from tests.torture.stage import Stage
 
 SKEW_TOLERANCE_S: Final = 5.0
+CLOCK_S_MAX: Final = 30.0
 
 
 async def kill_worker(scene: Scene) -> str:
     """SIGKILL to a worker; the parent has to replace it."""
-    instance = scene.stage.instances[any_instance(scene)]
+    instance = scene.stage.instances[await ready_instance(scene)]
     workers = instance.worker_pids()
     if not workers or instance.workers == 1:
         raise NotFired("there is no worker that would be replaced")
@@ -32,7 +33,7 @@ async def kill_worker(scene: Scene) -> str:
 
 async def kill_instance(scene: Scene) -> str:
     """SIGKILL to the parent; its workers have to end by themselves. Then it is started again."""
-    instance = scene.stage.instances[any_instance(scene)]
+    instance = scene.stage.instances[await ready_instance(scene)]
     pid = instance.pid
     workers = await instance.kill()
     await asyncio.sleep(scene.chance.uniform(0, 0.5))
@@ -53,7 +54,7 @@ async def restart_rolling(scene: Scene) -> str:
 
 async def stop_worker(scene: Scene) -> str:
     """SIGSTOP to a worker, and SIGCONT."""
-    instance = scene.stage.instances[any_instance(scene)]
+    instance = scene.stage.instances[await ready_instance(scene)]
     async with stopped([scene.chance.choice(instance.worker_pids() or [instance.pid])]) as pids:
         await asyncio.sleep(seconds := scene.chance.uniform(0.2, 2.5))
     return f"worker {pids[0]} of instance {instance.number} for {seconds:.1f} s"
@@ -76,6 +77,23 @@ async def _offset_s(instance: Instance) -> float:
     return parsedate_to_datetime(answer.headers["date"]).timestamp() - time.time()
 
 
+async def _seen_to_be_off(instance: Instance, offset_s: int) -> float:
+    """Return once the clock is off by about this much. Raises ``NotFired``."""
+    # The library looks at its file once a second, the service at its clock as often, and it may just be starting.
+    deadline = time.monotonic() + CLOCK_S_MAX
+    while True:
+        try:
+            off_s = await _offset_s(instance)
+            if abs(off_s - offset_s) < SKEW_TOLERANCE_S:
+                return off_s
+            says = f"the clock was to be off by {offset_s} s, and is by {off_s:.0f} s"
+        except NotFired as error:
+            says = str(error)
+        if time.monotonic() > deadline:
+            raise NotFired(says)
+        await asyncio.sleep(0.1)
+
+
 def _skew(*offsets_s: int) -> Strike:
     """The instance's clock jumps to each of these offsets, and then back."""
 
@@ -87,13 +105,7 @@ def _skew(*offsets_s: int) -> Strike:
         try:
             for offset_s in offsets_s:
                 instance.clock.write_text(f"{offset_s:+d}\n")
-                # The library looks at its file once a second, and the service at its clock as often.
-                deadline = time.monotonic() + FIRED_S_MAX
-                while abs((seen_s := await _offset_s(instance)) - offset_s) > SKEW_TOLERANCE_S:
-                    if time.monotonic() > deadline:
-                        raise NotFired(f"the clock was to be off by {offset_s} s, and is by {seen_s:.0f} s")
-                    await asyncio.sleep(0.1)
-                seen.append(seen_s)
+                seen.append(await _seen_to_be_off(instance, offset_s))
         finally:
             instance.clock.write_text("+0\n")
         return f"clock of instance {instance.number} off by " + ", ".join(f"{each:+.0f} s" for each in seen)
