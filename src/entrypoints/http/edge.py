@@ -12,8 +12,9 @@ from entrypoints.http.answers import problem_answer
 from entrypoints.http.problems import Problem, refusal
 from entrypoints.http.requests import request_id
 
-BODIES_BYTES_MAX: Final = 32 * 1024 * 1024
-"""How much room the bodies of all requests under way may take. What is made of a body takes several times its room."""
+BODIES_BYTES_MAX: Final = 4 * 1024 * 1024
+"""How much room the bodies of all requests under way may take: no more than the commands that the queue has room for.
+What is made of a body takes several times its room, and making it takes a megabyte a fifth of a second."""
 
 NO_STORE = (b"cache-control", b"no-store")
 NO_SNIFF = (b"x-content-type-options", b"nosniff")
