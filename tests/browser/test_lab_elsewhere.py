@@ -80,6 +80,6 @@ def test_a_link_to_a_page_is_answered_with_the_index(url: str) -> None:
 def test_the_lab_is_loaded_when_somebody_comes_to_it(ui: Ui, url: str) -> None:
     asked: list[str] = []
     ui.page.on("request", lambda request: asked.append(request.url))
-    ui.page.get_by_role("link", name="Failure lab").click()
+    ui.page.get_by_role("link", name="Lab", exact=True).click()
     expect(ui.page.get_by_role("heading", name="Failure lab", level=1)).to_be_visible()
     assert [one for one in asked if "/assets/LabPage" in one]

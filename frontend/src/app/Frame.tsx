@@ -27,7 +27,7 @@ export function Frame({ children }: { children: ReactNode }) {
           </Link>
           <nav className={classes.nav} aria-label="Pages">
             <PageLink href="/" pattern="/(wallets/.*)?" label="Wallets" />
-            <PageLink href="/lab" pattern="/lab" label="Failure lab" />
+            <PageLink href="/lab" pattern="/lab" label="Lab" />
           </nav>
           <Pending />
           <ColorSchemeButton />
@@ -64,7 +64,7 @@ function Pending() {
   const online = useOnline();
   const open = useOpenIntents().length;
   return (
-    <output aria-live="polite">
+    <output aria-live="polite" className={classes.pending}>
       {!online ? (
         <Badge color="yellow" variant="light" size="lg" tt="none">
           Offline

@@ -14,6 +14,23 @@ import classes from "./wallet.module.css";
 const HEIGHT_PX = 220;
 const LEGEND_PX = 32;
 
+/** By the distance, in seconds, below which they are used. */
+const TICK_FORMATS: readonly [
+  readonly [number, Intl.DateTimeFormat],
+  ...(readonly [number, Intl.DateTimeFormat])[],
+] = [
+  [
+    1,
+    new Intl.DateTimeFormat(undefined, { minute: "numeric", second: "numeric", fractionalSecondDigits: 1 }),
+  ],
+  [60, new Intl.DateTimeFormat(undefined, { timeStyle: "medium" })],
+  [86_400, new Intl.DateTimeFormat(undefined, { timeStyle: "short" })],
+  [
+    Number.POSITIVE_INFINITY,
+    new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", year: "numeric" }),
+  ],
+];
+
 /** The balance after each of the latest entries, as a step at the time of the entry. */
 export default function BalanceChart({ wallet }: { wallet: Wallet }) {
   const { data } = useQuery(entriesQuery(wallet.id, wallet.version, undefined, CHART_ENTRIES_MAX));
@@ -100,7 +117,15 @@ function options(width: number, currency: string, { line, fill, grid, text }: Co
     cursor: { y: false, drag: { x: false, y: false } },
     scales: { y: { range: (_, low, high) => padded(low, high, currency) } },
     axes: [
-      { stroke: text, font, grid: { show: false }, ticks: { stroke: grid } },
+      {
+        stroke: text,
+        font,
+        grid: { show: false },
+        ticks: { stroke: grid },
+        space: 96,
+        values: (_, splits, __, ___, increment) =>
+          splits.map((seconds) => tickFormat(increment).format(new Date(seconds * 1000))),
+      },
       {
         stroke: text,
         font,
@@ -124,6 +149,12 @@ function options(width: number, currency: string, { line, fill, grid, text }: Co
       },
     ],
   };
+}
+
+/** How times at this distance, in seconds, are told apart, in the reader's way of writing. */
+function tickFormat(increment: number): Intl.DateTimeFormat {
+  const [, format] = TICK_FORMATS.find(([below]) => increment < below) ?? TICK_FORMATS[0];
+  return format;
 }
 
 /** What the legend shows while nobody points at anything. */
