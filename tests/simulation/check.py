@@ -1,32 +1,40 @@
 """What has to be true at the end of every schedule, whatever went wrong in it."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from tests.concurrency.contents import Contents
-from tests.concurrency.history import NOT_APPLIED, Call, Look, check_history
+from tests.concurrency.history import NOT_APPLIED, Call, check_history
 from tests.concurrency.proof import prove
 from tests.concurrency.violations import Deadlocked, DoubleEffect, Phantom, Unexplained, WrongOrder
+from tests.simulation.coverage import EXPIRED
 from tests.simulation.server import Server
+from tests.simulation.world import World
 from wallet_core import Applied, Fenced, KeyFenced, KeyReused, Rejected, Replayed
 
 _FIRST_HAND = (Applied, Rejected, Fenced)
 _SAYS_NO = (*NOT_APPLIED, KeyReused, KeyFenced)
 
 
-def check(server: Server, calls: Sequence[Call], looks: Iterable[Look], attempts: Iterable[Sequence[str]]) -> None:
-    """Raise the ``Violation`` that the schedule shows, if it shows any."""
-    contents = server.tables.contents()
+def check_tenant(world: World) -> None:
+    """Raise the ``Violation`` that a tenant's calls and rows show, if they show any."""
+    contents = world.server.tables[world.tenant].contents()
     prove(contents)
-    check_history(calls, contents, looks)
+    check_history(world.calls, contents, world.looks)
     outcomes = {row.idempotency_key: row.outcome for row in contents.transactions}
-    _check_origins(calls, outcomes)
-    for keys in attempts:
+    _check_origins(world.calls, outcomes)
+    for keys in world.attempts:
         if sum(outcomes.get(key) == "applied" for key in keys) > 1:
             raise DoubleEffect(f"what was wanted once was done under each of the keys {keys}")
     _check_times(contents)
+    if any(hold.status == "expired" for hold in contents.holds):
+        world.server.log.cover(EXPIRED)
+
+
+def check_server(server: Server) -> None:
+    """Raise the ``Violation`` that the transactions show, if they show any."""
     if server.locks.deadlocks:
         raise Deadlocked(server.locks.deadlocks[0])
     if server.locks.holders:

@@ -111,7 +111,7 @@ class Client:
         invoked_ns = world.now_ns()
         if world.server.log.lines is not None:
             world.server.log.note(self.name, f"sends {', '.join(map(_short, commands))}")
-        outcomes = await self.cluster.call(commands)
+        outcomes = await self.cluster.call(world.tenant, commands)
         completed_ns = world.now_ns()
         told: Sequence[Outcome | None] = outcomes if outcomes is not None else [None] * len(commands)
         for command, outcome in zip(commands, told, strict=True):
@@ -159,7 +159,7 @@ class Client:
         world, wallet_id = self.world, self._random.choice(HOT)
         invoked_ns = world.now_ns()
         await world.server.loop.pause(world.server.delay())
-        row = world.server.tables.wallets[wallet_id]
+        row = world.server.tables[world.tenant].wallets[wallet_id]
         await world.server.loop.pause(world.server.delay())
         world.looks.append(Look(wallet_id, invoked_ns, world.now_ns(), row["version"], row["balance"]))
 
@@ -193,7 +193,7 @@ class Client:
         try:
             await session.begin()
             for wallet_id in self._random.choice(((B, A), (C, A), (C, B), (A, B))):
-                await outsider.lock(("row of wallets", wallet_id))
+                await outsider.lock(("row of wallets", wallet_id, self.world.tenant))
                 await server.loop.pause(self._random.random() * FOREIGN_LOCKS_APART_S_MAX)
             await server.loop.pause(self._random.choice(FOREIGN_LOCKS_S))
         except (asyncpg.PostgresError, OSError) as error:

@@ -5,6 +5,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, Final, cast
+from uuid import UUID
 
 import attrs
 
@@ -18,7 +19,6 @@ from tests.simulation.coverage import LIE_FOUND_OUT, REPLAYED_BY_CACHE
 from tests.simulation.loop import Process
 from tests.simulation.server import Server
 from tests.simulation.session import ModelStore
-from tests.support.book import TENANT
 from tests.support.ids import CountingIds
 from wallet_core import BatchLedger, Command, GroupCommit, Outcome
 from wallet_core.ports import Ids, Ledger, Store
@@ -41,9 +41,11 @@ class Setup:
     instances: int = 2
     batch_commands_max: int = 1000
     queue_commands_max: int = 10_000
+    batches_max: int = 4
     unit: type[PostgresUnit] = PostgresUnit
     ledger: Callable[[Store, Ids, Callable[[], float]], Ledger] = BatchLedger
     cache: type[RedisReplayCache] | None = RedisReplayCache
+    group: type[GroupCommit] = GroupCommit
     lacking: frozenset[str] = frozenset()
 
 
@@ -58,8 +60,12 @@ class Instance:
         if self.cache is not None:
             ledger = CachedLedger(ledger, self.cache)
             self.process.context.run(self.cache.start)
-        self.group = GroupCommit(
-            ledger, setup.batch_commands_max, setup.queue_commands_max, wait_s_max=REQUEST_TIMEOUT_S * QUEUE_SHARE
+        self.group = setup.group(
+            ledger,
+            setup.batch_commands_max,
+            setup.queue_commands_max,
+            setup.batches_max,
+            wait_s_max=REQUEST_TIMEOUT_S * QUEUE_SHARE,
         )
         nothing = cast(Any, None)
         self.service = Service(self.group, nothing, nothing, nothing, REQUEST_TIMEOUT_S)
@@ -94,7 +100,7 @@ class Cluster:
             self._start()
         server.kill = self._killed
 
-    async def call(self, commands: Sequence[Command]) -> Answer:
+    async def call(self, tenant: UUID, commands: Sequence[Command]) -> Answer:
         """Send a request to one of the processes, and wait for its answer."""
         server, loop = self._server, self._server.loop
         fault = server.plan.at(faults.REQUEST)
@@ -107,7 +113,7 @@ class Cluster:
             return None
         answer: asyncio.Future[Answer] = loop.create_future()
         instance.waiting[answer] = None
-        handler = loop.create_task(self._handle(instance, commands, answer), context=instance.process.context)
+        handler = loop.create_task(self._handle(instance, tenant, commands, answer), context=instance.process.context)
         if fault == faults.HANG_UP:
             # The most that a server does when its client goes away: it cancels the handler.
             loop.call_later(self._random.random() * HANG_UP_S_MAX, handler.cancel)
@@ -138,10 +144,12 @@ class Cluster:
         for instance in list(self._instances):
             await instance.close()
 
-    async def _handle(self, instance: Instance, commands: Sequence[Command], answer: "asyncio.Future[Answer]") -> None:
+    async def _handle(
+        self, instance: Instance, tenant: UUID, commands: Sequence[Command], answer: "asyncio.Future[Answer]"
+    ) -> None:
         outcomes: Answer = None
         try:
-            outcomes = await instance.service.execute(TENANT, commands)
+            outcomes = await instance.service.execute(tenant, commands)
         except Refused:
             self._server.log.cover("the time limit of a request")
         except Exception as bug:  # noqa: BLE001 - not hidden: the schedule fails with it

@@ -105,7 +105,7 @@ def _insert(table: str, schema: Table) -> "Write":
             row = {name: p[parameter][place] for name, parameter in parameters}
             check(table, row)
             if await w.transaction.claim(list(w.tables.unique(table, row)), w.tables):
-                w.transaction.write(table, row)
+                w.transaction.write(w.tables, table, row)
                 written += 1
         return written
 
@@ -128,7 +128,7 @@ async def _update_wallets(w: Writing, p: Parameters) -> int:
     for number, place in enumerate(found):
         if number:
             await w.between_rows()
-        waited = await w.transaction.lock(("row of wallets", ids[place]))
+        waited = await w.transaction.lock(("row of wallets", ids[place], w.tables.tenant))
         row = rows[ids[place]]
         if row["version"] != loaded[place] and not unguarded:
             w.log.cover("waited for a row: it had moved" if waited else "the version moved under way")
@@ -137,7 +137,7 @@ async def _update_wallets(w: Writing, p: Parameters) -> int:
             w.log.cover("waited for a row: unmoved")
         after = {**row, **{name: p[f"x_{name}"][place] for name in _CHANGING}}
         check("wallets", after)
-        w.transaction.write("wallets", after)
+        w.transaction.write(w.tables, "wallets", after)
         written += 1
     return written
 
@@ -150,11 +150,11 @@ async def _update_holds(w: Writing, p: Parameters) -> int:
         if number:
             await w.between_rows()
         id: UUID = p["x_id"][place]
-        await w.transaction.lock(("row of holds", id))
+        await w.transaction.lock(("row of holds", id, w.tables.tenant))
         if rows[id]["status"] == "active":
             after = {**rows[id], "captured": p["x_captured"][place], "status": p["x_status"][place]}
             check("holds", after)
-            w.transaction.write("holds", after)
+            w.transaction.write(w.tables, "holds", after)
             written += 1
     return written
 

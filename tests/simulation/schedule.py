@@ -9,10 +9,9 @@ from typing import Final
 import attrs
 
 from tests.concurrency.history import Call
-from tests.simulation.check import check
+from tests.simulation.check import check_server, check_tenant
 from tests.simulation.clients import Client
 from tests.simulation.cluster import Cluster, Setup
-from tests.simulation.coverage import EXPIRED
 from tests.simulation.faults import Plan
 from tests.simulation.log import Log
 from tests.simulation.loop import VirtualLoop
@@ -22,8 +21,11 @@ from tests.simulation.session import ModelStore
 from tests.simulation.tables import Tables
 from tests.simulation.world import FOUNDATION, World
 from tests.support.book import TENANT
-from tests.support.ids import CountingIds
+from tests.support.ids import CountingIds, id_number
 from wallet_core import Applied, BatchLedger
+
+TENANTS: Final = ((TENANT,), (TENANT,), (TENANT,), (TENANT, id_number(2)))
+"""All have wallets of the same ids, and clients who use the same keys."""
 
 CLIENTS_AMOUNTS: Final = (2, 3, 3, 4)
 STEPS_MAX: Final = 4
@@ -54,45 +56,48 @@ def run_schedule(seed: int, setup: Setup | None = None, *, traced: bool = False)
         instances=random.choice((1, 2, 2, 3)),
         batch_commands_max=random.choice((1, 3, 1000)),
         queue_commands_max=random.choice((3, 1000, 1000)),
+        batches_max=random.choice((1, 4)),
         cache=setup.cache if random.random() < 0.5 else None,
     )
-    tables, calls = _foundation()
-    tables = attrs.evolve(tables.copy(), lacking=setup.lacking)
+    foundation, calls = _foundation()
+    tenants = random.choice(TENANTS)
+    tables = [attrs.evolve(foundation.copy(), tenant=tenant, lacking=setup.lacking) for tenant in tenants]
     server = Server(loop, random, tables, Plan(random), log, setup.lacking)
-    world = World(server, random, list(calls))
-    for call in calls:
-        if isinstance(call.outcome, Applied):
-            world.learn(call.outcome.transaction)
+    worlds = [World(server, tenant, random, list(calls)) for tenant in tenants]
+    for world in worlds:
+        for call in calls:
+            if isinstance(call.outcome, Applied):
+                world.learn(call.outcome.transaction)
     bugs: list[Exception] = []
     failure: Exception | None = None
     try:
         try:
-            loop.run(_play(world, setup, bugs))
+            loop.run(_play(server, worlds, setup, bugs))
         finally:
             # A bug of the service is the cause of whatever else went wrong.
             if bugs:
                 raise bugs[0]
         if loop.complaints:
             raise RuntimeError(loop.complaints[0])
-        if any(hold.status == "expired" for hold in tables.contents().holds):
-            log.cover(EXPIRED)
-        check(server, world.calls, world.looks, world.attempts)
+        for world in worlds:
+            check_tenant(world)
+        check_server(server)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what the schedule has found
         failure = error
-    return Course(seed, frozenset(log.covered), log.lines or (), len(world.calls), failure)
+    return Course(seed, frozenset(log.covered), log.lines or (), sum(len(world.calls) for world in worlds), failure)
 
 
-async def _play(world: World, setup: Setup, bugs: list[Exception]) -> None:
-    loop, random = world.server.loop, world.random
-    cluster = Cluster(world.server, setup, random, bugs)
-    amount = random.choice(CLIENTS_AMOUNTS)
-    choice = menu(world.server.plan.steps)
+async def _play(server: Server, worlds: Sequence[World], setup: Setup, bugs: list[Exception]) -> None:
+    random = server.random
+    cluster = Cluster(server, setup, random, bugs)
+    choice = menu(server.plan.steps)
     clients = [
-        Client(world, cluster, f"client-{number}", random.randint(1, STEPS_MAX), choice) for number in range(amount)
+        Client(worlds[number % len(worlds)], cluster, f"client-{number}", random.randint(1, STEPS_MAX), choice)
+        for number in range(random.choice(CLIENTS_AMOUNTS))
     ]
     await asyncio.gather(*(client.run() for client in clients))
-    world.server.plan.heal()
-    await loop.pause(GRACE_S)
+    server.plan.heal()
+    await server.loop.pause(GRACE_S)
     await cluster.close()
 
 
@@ -103,10 +108,10 @@ def _foundation() -> tuple[Tables, Sequence[Call]]:
     loop = VirtualLoop(random)
     plan = Plan(random)
     plan.heal()
-    server = Server(loop, random, Tables(), plan, Log(loop.time, traced=False), frozenset())
+    server = Server(loop, random, [Tables(TENANT)], plan, Log(loop.time, traced=False), frozenset())
     ledger = BatchLedger(ModelStore(server), CountingIds(0x1000))
     outcomes = loop.run(_carry_out(ledger))
-    return server.tables, outcomes
+    return server.tables[TENANT], outcomes
 
 
 async def _carry_out(ledger: BatchLedger) -> Sequence[Call]:

@@ -1,6 +1,6 @@
 """The modelled PostgreSQL as a server: its clock, its sessions, its crashes, and the time that messages take."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from random import Random
 from typing import Final, Protocol
@@ -42,11 +42,11 @@ class Server:
     """One PostgreSQL server with one database. ``kill`` is what happens to a process that a fault kills."""
 
     def __init__(
-        self, loop: VirtualLoop, random: Random, tables: Tables, plan: Plan, log: Log, lacking: frozenset[str]
+        self, loop: VirtualLoop, random: Random, tables: Iterable[Tables], plan: Plan, log: Log, lacking: frozenset[str]
     ) -> None:
         self.loop = loop
         self.random = random
-        self.tables = tables
+        self.tables = {each.tenant: each for each in tables}
         self.plan = plan
         self.log = log
         self.lacking = lacking

@@ -95,7 +95,7 @@ class ModelSession(Session):
     async def fetch(self, statement: ClauseElement, parameters: Mapping[str, Any]) -> Sequence[Columns]:
         step, read = READS[statement]
         fault = await self._reach(step)
-        rows = read(self._server.tables, parameters, self._started_at)
+        rows = read(self._server.tables[parameters["tenant"]], parameters, self._started_at)
         if fault is not None:
             self._cut()
         return rows
@@ -108,7 +108,8 @@ class ModelSession(Session):
             if server.storm:
                 server.storm -= 1
                 raise asyncpg.SerializationError("could not serialize access")
-            writing = Writing(server.tables, self.transaction, server.log, self._between_rows, server.lacking)
+            tables = server.tables[parameters["tenant"]]
+            writing = Writing(tables, self.transaction, server.log, self._between_rows, server.lacking)
             written = await write(writing, parameters)
         except asyncpg.PostgresError as error:
             raise self._failed(error) from None
@@ -168,10 +169,10 @@ class ModelSession(Session):
         server, transaction = self._server, self.transaction
         if not transaction.open:
             return
-        transaction.commit(server.tables)
+        transaction.commit()
         server.log.note(transaction.owner, "is committed")
         if self._broken is not None or fault is not None:
-            server.unacknowledged.update(row["id"] for table, row in transaction.written if table == "transactions")
+            server.unacknowledged.update(row["id"] for _, table, row in transaction.written if table == "transactions")
         if fault == faults.CRASH_AFTER:
             server.crash()
         elif fault == faults.KILL_AFTER and self.process is not None:

@@ -11,8 +11,8 @@ import attrs
 from tests.concurrency.contents import Contents, EntryRow, HoldRow, TransactionRow, WalletRow
 
 Row = Mapping[str, Any]
-Key = tuple[Any, ...]
-"""A value of a unique index, or a row, that a transaction may have to wait for: the index or table, and the value."""
+Key = tuple[str, Any, UUID]
+"""What a transaction may have to wait for: an index or a table, a value in the index or an id, and the tenant."""
 
 
 def _columns(type_: type[Any]) -> "itemgetter[str]":
@@ -30,17 +30,19 @@ ENTRY_VERSION: Final = "entries (tenant_id, wallet_id, version)"
 class Tables:
     """The rows of one tenant, and the unique indexes that can be missing from them (``lacking``)."""
 
+    tenant: UUID
     wallets: dict[UUID, Row] = attrs.field(factory=dict)
     transactions: dict[UUID, Row] = attrs.field(factory=dict)
     decided: dict[str, list[Row]] = attrs.field(factory=dict)
     reversed: set[UUID] = attrs.field(factory=set)
-    entries: dict[Key, list[Row]] = attrs.field(factory=dict)
+    entries: dict[tuple[UUID, int], list[Row]] = attrs.field(factory=dict)
     holds: dict[UUID, Row] = attrs.field(factory=dict)
     lacking: frozenset[str] = frozenset()
 
     def copy(self) -> "Tables":
         """The same rows, to go on from. Rows themselves never change."""
         return Tables(
+            self.tenant,
             dict(self.wallets),
             dict(self.transactions),
             {key: list(rows) for key, rows in self.decided.items()},
@@ -68,24 +70,24 @@ class Tables:
         """The row's values in the unique indexes of its table."""
         if table == "entries":
             if ENTRY_VERSION not in self.lacking:
-                yield ENTRY_VERSION, row["wallet_id"], row["version"]
+                yield ENTRY_VERSION, (row["wallet_id"], row["version"]), self.tenant
             return
-        yield table, row["id"]
+        yield table, row["id"], self.tenant
         if table == "transactions":
             if TRANSACTION_KEY not in self.lacking:
-                yield TRANSACTION_KEY, row["idempotency_key"]
+                yield TRANSACTION_KEY, row["idempotency_key"], self.tenant
             if row["reverses"] is not None and TRANSACTION_REVERSES not in self.lacking:
-                yield TRANSACTION_REVERSES, row["reverses"]
+                yield TRANSACTION_REVERSES, row["reverses"], self.tenant
 
     def has(self, key: Key) -> bool:
         """Whether a committed row has this value."""
-        index, value = key[0], key[1]
+        index, value, _ = key
         if index == TRANSACTION_KEY:
             return value in self.decided
         if index == TRANSACTION_REVERSES:
             return value in self.reversed
         if index == ENTRY_VERSION:
-            return key[1:] in self.entries
+            return value in self.entries
         if index == "transactions":
             return value in self.transactions
         return value in (self.wallets if index == "wallets" else self.holds)

@@ -77,7 +77,7 @@ def carry_out_on_model(seed: int, lacking: frozenset[str] = frozenset()) -> tupl
     loop = VirtualLoop(Random(seed))
     plan = Plan(Random(seed))
     plan.heal()
-    server = Server(loop, Random(seed), Tables(lacking=lacking), plan, Log(loop.time, traced=False), lacking)
+    server = Server(loop, Random(seed), [Tables(TENANT, lacking=lacking)], plan, Log(loop.time, traced=False), lacking)
     store = ModelStore(server)
 
     async def is_blocked(session: Session) -> bool:
@@ -87,7 +87,7 @@ def carry_out_on_model(seed: int, lacking: frozenset[str] = frozenset()) -> tupl
         return await play(drawn(seed, await found(store, TENANT)), store, TENANT, is_blocked)
 
     notes = loop.run(carry_out())
-    return notes, server.tables.contents()
+    return notes, server.tables[TENANT].contents()
 
 
 @pytest.fixture

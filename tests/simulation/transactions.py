@@ -40,12 +40,12 @@ class Transaction:
         self.owner = owner
         self.open = True
         self.waits_for: Transaction | None = None
-        self.waits_on: Key = ()
+        self.waits_on: Key | None = None
         self._locks = locks
         self._waiter: asyncio.Future[None] | None = None
         self._waiters: list[asyncio.Future[None]] = []
         self._held: list[Key] = []
-        self.written: list[tuple[str, Row]] = []
+        self.written: list[tuple[Tables, str, Row]] = []
 
     async def claim(self, keys: list[Key], tables: Tables) -> bool:
         """Have these unique values for a row to insert; False if a committed row has one of them.
@@ -81,13 +81,13 @@ class Transaction:
             self._hold(key)
         return waited
 
-    def write(self, table: str, row: Row) -> None:
+    def write(self, tables: Tables, table: str, row: Row) -> None:
         """Have the row written when the transaction commits."""
-        self.written.append((table, row))
+        self.written.append((tables, table, row))
 
-    def commit(self, tables: Tables) -> None:
+    def commit(self) -> None:
         """Keep what was written, and let go of everything."""
-        for table, row in self.written:
+        for tables, table, row in self.written:
             tables.put(table, row)
         self._end()
 
@@ -142,7 +142,10 @@ class Transaction:
         self._locks.log.cover("deadlock")
         # Reversals are written in the order of their keys, and lock what they reverse as well; so do the outsider's
         # locks follow no order. Everything else does.
-        if not any(each.owner.startswith(OUTSIDER) or each.waits_on[0] == TRANSACTION_REVERSES for each in cycle):
+        waits_on = [each.waits_on[0] for each in cycle if each.waits_on is not None]
+        if TRANSACTION_REVERSES in waits_on:
+            self._locks.log.cover("deadlock of crossed reversals")
+        elif not any(each.owner == OUTSIDER for each in cycle):
             self._locks.deadlocks.append(", ".join(f"{each.owner} waits on {each.waits_on}" for each in cycle))
         self.break_off(asyncpg.DeadlockDetectedError("deadlock detected"))
 

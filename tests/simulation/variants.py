@@ -1,5 +1,6 @@
 """The service with one mechanism taken out of it, each in the way in which it would be forgotten."""
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, cast
 from uuid import UUID
@@ -7,6 +8,7 @@ from uuid import UUID
 import attrs
 from sqlalchemy import Insert, Update
 
+from adapters.postgres.statements import parameters
 from adapters.postgres.unit_of_work import PostgresUnit
 from tests.concurrency.violations import (
     AcknowledgedLost,
@@ -14,6 +16,7 @@ from tests.concurrency.violations import (
     DoubleEffect,
     LostUpdate,
     Phantom,
+    Unexplained,
     Violation,
     WrongReceipt,
 )
@@ -23,7 +26,7 @@ from tests.simulation.cluster import Setup
 from tests.simulation.queries import GUARD
 from tests.simulation.session import COMMIT_BEFORE_ANSWER, ModelSession
 from tests.simulation.tables import ENTRY_VERSION, TRANSACTION_KEY
-from wallet_core import BatchLedger, Command, Outcome
+from wallet_core import BatchLedger, Command, GroupCommit, Outcome, Overloaded
 from wallet_core.ports import CommitUnknown, Names, Unavailable
 
 
@@ -35,6 +38,24 @@ class UnsortedUnit(PostgresUnit):
         order = random.sample(range(len(rows)), len(rows))
         shuffled = {name: [values[place] for place in order] for name, values in columns.items()}
         await super()._write(statement, rows, **shuffled)
+
+
+class UncountedUnit(PostgresUnit):
+    """Does not ask how many rows were written."""
+
+    async def _write(self, statement: Insert | Update, rows: Collection[Any], **columns: Sequence[Any]) -> None:
+        await self._session.write(statement, parameters(self._tenant, columns))
+
+
+class ForgetfulGroupCommit(GroupCommit):
+    """Withdraws what has waited too long, also when a batch has taken it."""
+
+    async def execute(self, tenant: UUID, commands: Sequence[Command]) -> Sequence[Outcome]:
+        try:
+            async with asyncio.timeout(self.wait_s_max):
+                return await super().execute(tenant, commands)
+        except TimeoutError:
+            return [Overloaded()] * len(commands)
 
 
 class ConfidentLedger(BatchLedger):
@@ -55,7 +76,7 @@ class Variant:
 
     setup: Setup
     violation: type[Violation]
-    schedules_max: int = 500
+    schedules_max: int = 1_000
 
 
 VARIANTS: Final[Mapping[str, Variant]] = {
@@ -63,7 +84,9 @@ VARIANTS: Final[Mapping[str, Variant]] = {
     "key": Variant(Setup(lacking=frozenset({TRANSACTION_KEY})), DoubleEffect),
     "early": Variant(Setup(lacking=frozenset({COMMIT_BEFORE_ANSWER})), AcknowledgedLost),
     "unsorted": Variant(Setup(unit=UnsortedUnit), Deadlocked, schedules_max=4_000),
+    "counts": Variant(Setup(unit=UncountedUnit), Unexplained),
+    "withdrawal": Variant(Setup(group=ForgetfulGroupCommit), Phantom),
     "confident": Variant(Setup(ledger=ConfidentLedger), Phantom),
     "new-key": Variant(Setup(lacking=frozenset({NEW_KEY_FOR_RETRIES})), DoubleEffect),
-    "blind": Variant(Setup(cache=BlindCache), WrongReceipt),
+    "blind": Variant(Setup(cache=BlindCache), WrongReceipt, schedules_max=3_000),
 }

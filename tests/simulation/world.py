@@ -28,9 +28,10 @@ FOUNDATION: Final[Sequence[Command]] = (
 
 @attrs.define
 class World:
-    """What all clients of a schedule share: the service, and what they have told one another."""
+    """What all clients of one tenant share: the database, and what they have told one another."""
 
     server: Server
+    tenant: UUID
     random: Random
     calls: list[Call] = attrs.field(factory=list)
     looks: list[Look] = attrs.field(factory=list)
