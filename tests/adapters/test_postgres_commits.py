@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 
 from adapters.embedded_postgres import EmbeddedPostgres
+from adapters.postgres import silence
 from adapters.postgres.migrate import upgrade
 from tests.databases import execute, run
 from tests.support.sessions import WAIT_S_MAX, Till, till
@@ -151,6 +152,23 @@ async def test_a_commit_whose_socket_is_closed_stays_unknown_until_the_server_ha
         pid = await one.waiting_pid("SyncRep")
         one.cut_connections()
         assert await doing == Unknown()
+        assert await one.balance() == 0
+        await one.owner.execute("SELECT pg_terminate_backend($1, 5000)", pid)
+        assert isinstance(await one.do(command), Replayed)
+        assert await one.balance() == 1
+
+
+async def test_a_commit_that_waits_for_a_standby_for_too_long_is_unknown_and_is_not_cancelled(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server has no limit for it, and a COMMIT that is cancelled may be lost although others see it."""
+    monkeypatch.setattr(silence, "ANSWER_MARGIN_S", 0.1)
+    async with till(dsn, pool_size=1, statement_timeout_ms=300, lock_timeout_ms=200) as one:
+        command = one.next_credit()
+        await wait_for_the_standby(one)
+        async with asyncio.timeout(WAIT_S_MAX):
+            assert await one.do(command) == Unknown()
+        pid = await one.waiting_pid("SyncRep")
         assert await one.balance() == 0
         await one.owner.execute("SELECT pg_terminate_backend($1, 5000)", pid)
         assert isinstance(await one.do(command), Replayed)

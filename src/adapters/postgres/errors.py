@@ -71,12 +71,16 @@ def _from_server(error: BaseException, field: str) -> str | None:
     return None
 
 
+def _has_ended(error: BaseException) -> bool:
+    """Whether the server ended the session with it, or kept it from beginning: no database, no such role, no room.
+    Whatever its state, nothing else is known then: not what became of a COMMIT either."""
+    return _from_server(error, "severity_en") in ("FATAL", "PANIC")
+
+
 def _is_away(error: BaseException) -> bool:
     state = sqlstate_of(error)
     if state is not None:
-        # A fatal error ends the session, or keeps it from beginning: no database, no such role, no connections allowed.
-        ended = _from_server(error, "severity_en") in ("FATAL", "PANIC")
-        return ended or state in AWAY or state[:2] in AWAY_CLASSES
+        return _has_ended(error) or state in AWAY or state[:2] in AWAY_CLASSES
     return isinstance(error, _WITHOUT_STATE) or (isinstance(error, DBAPIError) and error.connection_invalidated)
 
 
@@ -90,7 +94,7 @@ def translating(*, committing: bool = False) -> Iterator[None]:
     try:
         yield
     except (DBAPIError, PoolTimeoutError, asyncpg.PostgresError, *_WITHOUT_STATE) as error:
-        if sqlstate_of(error) in STALE:
+        if sqlstate_of(error) in STALE and not _has_ended(error):
             raise StaleSnapshot from error
         if _is_away(error):
             raise (CommitUnknown if committing else Unavailable) from error

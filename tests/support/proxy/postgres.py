@@ -8,11 +8,12 @@
 
 ``arm`` takes any of the actions of ``rules``, and says how often, with which probability, and for which statement or
 application. ``cut_all`` and ``silence_all`` do it to all connections at once; ``refuse`` and ``listen`` take the server
-away and bring it back; ``shape`` makes the way slow.
+away and bring it back; ``shape`` makes the way slow. ``fired_counts`` and ``sqlstates`` tell what has happened.
 
 TLS is declined, since nothing could be read inside of it.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -49,7 +50,8 @@ class Point(StrEnum):
 class PostgresDialogue:
     """Follows one connection. See ``relay.Dialogue``."""
 
-    def __init__(self) -> None:
+    def __init__(self, sqlstates: Counter[str] | None = None) -> None:
+        self.sqlstates: Counter[str] = Counter() if sqlstates is None else sqlstates
         self.application = ""
         self.statement = ""
         self.transaction = "I"
@@ -71,6 +73,8 @@ class PostgresDialogue:
             committed = frame.kind == b"C" and frame.texts()[0] == "COMMIT"
             if frame.kind == b"Z":
                 self.transaction = frame.body.decode()
+            elif frame.kind in (b"E", b"N"):
+                self.sqlstates[frame.sqlstate] += 1
             yield Passage(frame.raw, before=self._at(Point.AFTER_COMMIT) if committed else None)
 
     def _started(self, frame: Frame) -> Passage:
@@ -118,6 +122,8 @@ class PostgresProxy(Relay):
         self, upstream: Address, target: str, *, random: Random | None = None, shape: Shape | None = None
     ) -> None:
         super().__init__(upstream, random=random, shape=shape)
+        self.sqlstates: Counter[str] = Counter()
+        """The errors and warnings that the server has sent, by SQLSTATE, whether or not a client waited for them."""
         self._target = target
 
     @classmethod
@@ -136,7 +142,7 @@ class PostgresProxy(Relay):
         return through(dsn, [self.port])
 
     def dialogue(self) -> PostgresDialogue:
-        return PostgresDialogue()
+        return PostgresDialogue(self.sqlstates)
 
 
 def address_of(dsn: str) -> Address:

@@ -37,6 +37,12 @@ class Frame:
         return [part.decode(errors="replace") for part in self.body.split(b"\0")]
 
     @property
+    def sqlstate(self) -> str:
+        """The code of an error; empty if it has none."""
+        fields = self.body.split(b"\0")
+        return next((field[1:].decode() for field in fields if field.startswith(b"C")), "")
+
+    @property
     def code(self) -> int:
         """What a client asks for first: a version of the protocol, or one of the requests."""
         return int.from_bytes(self.body[:4], "big")
