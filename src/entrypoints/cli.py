@@ -64,6 +64,7 @@ def serve() -> None:
                 request_timeout_s=settings.request_timeout_ms / 1000,
                 announce=partial(_announce, settings, port, prepared),
             )
+            _ignore_signals()
 
 
 main.add_command(verify)
@@ -204,7 +205,14 @@ Wallet Service is ready.{where} Ctrl-C stops it.
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
     """End the process by the ordinary way out, which stops what was started."""
+    _ignore_signals()
     sys.exit(0)
+
+
+def _ignore_signals() -> None:
+    """The end has begun: whoever asks for it again must not interrupt it, and leave the database running."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager

@@ -24,8 +24,8 @@ RETRY_S: Final = 0.05
 
 
 @asynccontextmanager
-async def served(database_url: str, **settings: str) -> AsyncIterator[Running]:
-    """The service over this database. Started and stopped beside the event loop, on which proxies may run."""
+async def served(database_url: str | None = None, **settings: str) -> AsyncIterator[Running]:
+    """The service over this database, or its own. Started and stopped beside the event loop, where proxies may run."""
     context = serving(database_url, **settings)
     running = await asyncio.to_thread(context.__enter__)
     try:

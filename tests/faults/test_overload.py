@@ -23,11 +23,13 @@ import pytest
 
 from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.embedded_postgres_processes import processes_of
+from adapters.postgres.admin import Admin
+from adapters.postgres.engine import create_engine
 from adapters.postgres.migrate import upgrade
 from tests.databases import run as run_async
 from tests.faults.served import served
 from tests.faults.wire import Reply, Wire
-from tests.http.process import Running, run
+from tests.http.process import Running
 from tests.support.waits import until
 
 FLOOD_S: Final = int(os.environ.get("WALLET_TEST_OVERLOAD_S", "8"))
@@ -172,10 +174,9 @@ async def test_what_waits_behind_a_slow_write_is_told_that_it_did_not_happen(dat
 
 async def test_tenants_that_keep_every_connection_busy_have_the_others_told_in_time(database: str) -> None:
     """Reads go on, and once the connections are free all is normal."""
-    keys = [
-        run("keys", "create", "--tenant", tenant, "--create-tenant", WALLET_DATABASE_URL=database).stdout.strip()
-        for tenant in TENANTS
-    ]
+    engine = create_engine(database)
+    keys = [(await Admin(engine).create_key(tenant, "till", ["read", "write"]))[1] for tenant in TENANTS]
+    await engine.dispose()
     async with served(database, WALLET_REQUEST_TIMEOUT_MS=TIMEOUT_MS) as service:
         address = Wire.to(service).address
         wires = [Wire(address, key) for key in keys]
