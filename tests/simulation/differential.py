@@ -90,7 +90,7 @@ def _command(random: Random, targets: Targets, keys: int) -> Command:
         lambda: debit(key, wallet_id, 1_000),
         lambda: transfer(key, A, B, amount),
         lambda: transfer(key, B, A, amount),
-        lambda: credit(key, wallet_id, amount, expected_version=random.choice((2, 3))),
+        lambda: credit(key, wallet_id, amount, expected_version=random.choice((3, 4))),
         lambda: PlaceHold(key, wallet_id, amount),
         lambda: CaptureHold(key, targets.hold, random.choice((None, 1)), final=random.random() < 0.5),
         lambda: ReleaseHold(key, targets.hold),
@@ -110,13 +110,15 @@ async def found(store: Store, tenant: UUID) -> Targets:
         OpenWallet("open-B", "EUR", id=B),
         credit("fund-A", A, 50),
         credit("fund-B", B, 50),
+        credit("more-A", A, 3),
+        credit("more-B", B, 4),
         PlaceHold("hold", A, 10, destination=B),
         PlaceHold("due", B, 5, expires_in_s=1),
     ]
     early = ClockedStore(store, lambda _: NOON - timedelta(hours=1))
     outcomes = await BatchLedger(early, CountingIds(0x1000)).execute(tenant, commands)
     ids = [outcome.transaction.id for outcome in outcomes if isinstance(outcome, Applied)]
-    return Targets(ids[4], ids[5], ids[2:4])
+    return Targets(ids[6], ids[7], ids[4:6])
 
 
 class Side:

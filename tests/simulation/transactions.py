@@ -12,7 +12,7 @@ import asyncpg
 
 from tests.simulation.log import Log
 from tests.simulation.loop import VirtualLoop, fail, settle
-from tests.simulation.tables import TRANSACTION_REVERSES, Key, Row, Tables
+from tests.simulation.tables import Key, Row, Tables
 
 DEADLOCK_S: Final = 1.0
 """How long a session waits before it looks whether it waits for itself (``deadlock_timeout``)."""
@@ -140,12 +140,8 @@ class Transaction:
         if after is not self:
             return
         self._locks.log.cover("deadlock")
-        # Reversals are written in the order of their keys, and lock what they reverse as well; so do the outsider's
-        # locks follow no order. Everything else does.
-        waits_on = [each.waits_on[0] for each in cycle if each.waits_on is not None]
-        if TRANSACTION_REVERSES in waits_on:
-            self._locks.log.cover("deadlock of crossed reversals")
-        elif not any(each.owner == OUTSIDER for each in cycle):
+        # Only what is not the service's locks rows in no order.
+        if not any(each.owner == OUTSIDER for each in cycle):
             self._locks.deadlocks.append(", ".join(f"{each.owner} waits on {each.waits_on}" for each in cycle))
         self.break_off(asyncpg.DeadlockDetectedError("deadlock detected"))
 

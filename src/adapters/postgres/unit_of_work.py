@@ -123,8 +123,8 @@ class PostgresUnit:
 
     async def _append(self, changes: Changes) -> None:
         # Transactions first, then wallets, then entries; each in one order of keys in every process, so that two
-        # batches which share keys or wallets wait for one another instead of dead-locking.
-        decisions = sorted(changes.decisions, key=attrgetter("key"))
+        # batches which share keys, reversed transactions or wallets wait for one another instead of dead-locking.
+        decisions = sorted(changes.decisions, key=_order_of_writing)
         await self._write(
             statements.INSERT_TRANSACTIONS,
             decisions,
@@ -209,6 +209,12 @@ class PostgresUnit:
         written = await self._session.write(statement, statements.parameters(self._tenant, columns))
         if written != len(rows):
             raise StaleSnapshot
+
+
+def _order_of_writing(decision: Decision) -> tuple[bytes, str]:
+    # A reversal takes two unique values: its key, and what it reverses, of which there is one row whatever the key.
+    reverses = decision.reverses if isinstance(decision, Transaction) else None
+    return b"" if reverses is None else reverses.bytes, decision.key
 
 
 def _columns(wallets: Sequence[Wallet]) -> dict[str, Sequence[Any]]:
