@@ -32,7 +32,7 @@ from tests.faults.wire import Reply, Wire
 from tests.http.process import Running
 from tests.support.waits import until
 
-FLOOD_S: Final = int(os.environ.get("WALLET_TEST_OVERLOAD_S", "8"))
+FLOOD_S: Final = int(os.environ.get("WALLET_TEST_OVERLOAD_S", "6"))
 FLOOD_CONNECTIONS: Final = 150
 BATCH_COMMANDS: Final = 1000
 """Ten batches fill the queue, and one more is under way: what is offered at any time is over ten times as much."""

@@ -7,12 +7,13 @@ import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 import asyncpg
 import attrs
+import psutil
 import pytest
 
 from adapters.embedded_postgres import EmbeddedPostgres
@@ -144,6 +145,33 @@ async def test_however_many_signals_come_the_end_is_orderly(workers: str, number
     finally:
         end_processes(folder / "data" / "postgres")
         shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_impatience_cancels_no_write(database: str, workers: str) -> None:
+    """Ctrl-C, twice: a terminal sends it to the workers as well."""
+    async with served(database, WALLET_WORKERS=workers) as service:
+        wire = Wire.to(service)
+        wallet = await wire.open_wallet()
+        locker = await asyncpg.connect(database)
+        lock = locker.transaction()
+        await lock.start()
+        await locker.execute("LOCK TABLE wallets IN ACCESS EXCLUSIVE MODE")
+        under_way = asyncio.create_task(wire.credit(wallet, "under-way"))
+        await asyncio.sleep(0.2)
+        parent = psutil.Process(service.process.pid)
+        processes = [parent, *parent.children(recursive=True)]
+        for _ in range(2):
+            for process in processes:
+                with suppress(psutil.NoSuchProcess):
+                    process.send_signal(signal.SIGINT)
+            await asyncio.sleep(1)
+        await lock.rollback()
+        await locker.close()
+        reply = await under_way
+        assert (reply.status, reply.last) == (201, True), reply.body
+        assert await stopped(service) == 0
+    assert await credited(database) == {"under-way": 1}
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from types import FrameType
 from typing import Final
 
 import uvicorn
@@ -106,6 +107,11 @@ class _Announcing(uvicorn.Server):
         if self.started:
             self._announce()
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop. uvicorn takes a second SIGINT for leave to cancel what is under way; nothing gives that leave here."""
+        if not self.should_exit:
+            super().handle_exit(sig, frame)
+
 
 class _Workers(Multiprocess):
     """Processes that share a listening socket."""
@@ -153,6 +159,8 @@ def _in_process(build: Callable[[], ASGIApp]) -> ASGIApp:
     if parent is not None:
         # A parent that was killed cannot pass the word on, and its processes would keep the address for ever.
         asyncio.get_running_loop().add_reader(parent.sentinel, _end_without_parent, parent.sentinel)
+        # A terminal sends it to all processes. The parent passes the word on, and twice would be once too often.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     app = build()
     # What is there now stays, and requests leave hardly any cycles: looking through it all, as often as the default
     # has it, takes a tenth of what a process can do.
