@@ -62,7 +62,7 @@ KINDS: Final[dict[str, Sequence[str]]] = {
 """The kinds of faults at each step. A ``STORM`` is many serialization failures in a row."""
 
 POINTS: Final = [(step, kind) for step, kinds in KINDS.items() for kind in kinds]
-_OFTEN: Final = [*POINTS, *[(ELSEWHERE, LOCKS)] * 14, *[(CACHE, LYING)] * 3]
+_OFTEN: Final = [*POINTS, *[(ELSEWHERE, LOCKS)] * 14, *[(CACHE, kind) for kind in KINDS[CACHE]] * 2]
 """Some have to strike more often than others to strike at the right moment."""
 FAULTS_AMOUNTS: Final = (0, 1, 1, 1, 2, 2, 2, 3, 3, 4)
 VISITS: Final = (1, 1, 2, 4)

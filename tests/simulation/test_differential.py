@@ -29,7 +29,7 @@ from tests.simulation.tables import ENTRY_VERSION, TRANSACTION_KEY, Key, Tables
 from tests.simulation.transactions import Transaction
 from tests.support.book import TENANT
 
-SCHEDULES = 150
+SCHEDULES = 250
 PARTS = 2
 FLAWED_SCHEDULES = 40
 DEADLOCK_MS = 250

@@ -4,7 +4,6 @@ import logging
 import os
 import subprocess
 import sys
-from collections import Counter
 
 import pytest
 
@@ -23,19 +22,23 @@ def _silence(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_no_schedule_breaks_a_guarantee_and_each_part_has_seen_all_that_can_happen(part: int) -> None:
-    covered: Counter[str] = Counter()
+    missing = set(REQUIRED)
     failed: list[Course] = []
-    for seed in range(part * SCHEDULES, (part + 1) * SCHEDULES):
-        course = run_schedule(seed)
-        covered.update(course.covered)
+    for course in map(run_schedule, range(part * SCHEDULES, (part + 1) * SCHEDULES)):
+        missing -= course.covered
         if course.failure is not None:
             failed.append(course)
-    for course in failed[:5]:
+    # What is rare may be missing by chance, after a change that has the same seeds mean other schedules.
+    more = iter(range((PARTS + part * 2) * SCHEDULES, (PARTS + part * 2 + 2) * SCHEDULES))
+    while missing and (seed := next(more, None)) is not None:
+        missing -= run_schedule(seed).covered
+    if failed:
+        first = failed[0]
         pytest.fail(
-            f"{len(failed)} schedules failed. {type(course.failure).__name__}: {course.failure}\n"
-            f"replay: python -m tests.simulation --seed {course.seed} --trace"
+            f"{len(failed)} schedules failed. {type(first.failure).__name__}: {first.failure}\n"
+            f"replay: python -m tests.simulation --seed {first.seed} --trace"
         )
-    assert REQUIRED - covered.keys() == set()
+    assert missing == set()
 
 
 SEEDS = (7, 54, 221, 683, 1400)
