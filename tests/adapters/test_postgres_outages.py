@@ -23,7 +23,8 @@ from adapters.embedded_postgres_processes import account_for, give, postmaster_o
 from adapters.postgres.errors import sqlstate_of
 from adapters.postgres.migrate import upgrade
 from tests.databases import run
-from tests.support.proxy.postgres import PostgresProxy
+from tests.support.proxy.postgres import Point, PostgresProxy
+from tests.support.proxy.rules import Stall
 from tests.support.sessions import Till, till
 from tests.support.waits import until
 from wallet_core import DatabaseUnavailable
@@ -76,6 +77,20 @@ async def test_25p03_a_transaction_that_stands_still_is_ended(server: EmbeddedPo
             await until(lambda: _said(proxy, "25P03"))
             with pytest.raises(Unavailable):
                 await unit.append(changes)
+        await one.assert_works()
+
+
+async def test_25p03_a_session_that_is_ended_and_not_closed_yet_is_no_bug(server: EmbeddedPostgres) -> None:
+    """The driver has read that the session ends, and not that the connection does. It refuses whatever comes then."""
+    async with overheard(server, idle_in_transaction_timeout_ms=100) as (one, proxy):
+        said = proxy.arm(Point.ERROR, Stall(), text="25P03")
+        async with one.store.begin(one.tenant) as unit:
+            await one.load(unit)
+            await said.fired()
+            # Nothing tells that the driver has read it.
+            await asyncio.sleep(0.1)
+            assert not unit._session._driver.is_closed()
+        said.release()
         await one.assert_works()
 
 

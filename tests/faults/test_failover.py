@@ -105,8 +105,34 @@ async def test_restarts_of_the_database_under_load_lose_nothing_and_need_no_rest
                 await asyncio.to_thread(restart, primary)
                 await customers.told.reach(customers.told.count + AFTER, RECOVERY_S_MAX)
             await _require_recovered(customers, primary.url())
-        assert customers.answers[503] + customers.answers[504] > 0, "nobody noticed"
+        assert _refused(customers) > 0, "nobody noticed"
         assert service.process.poll() is None
+
+
+async def test_a_database_that_hangs_is_told_in_time_and_goes_on_where_it_stood(primary: EmbeddedPostgres) -> None:
+    """Its sockets are open, and the system behind them acknowledges all that they are sent."""
+    async with customers_of(primary.url()) as (service, customers):
+        async with customers.shopping():
+            await customers.told.reach(BEFORE)
+            frozen = processes_of(primary.cluster)
+            for process in frozen:
+                process.suspend()
+            try:
+                await until(lambda: _noticed(customers))
+            finally:
+                for process in frozen:
+                    process.resume()
+            await customers.told.reach(customers.told.count + AFTER, RECOVERY_S_MAX)
+        await _require_recovered(customers, primary.url())
+        assert service.process.poll() is None
+
+
+def _refused(customers: Customers) -> int:
+    return customers.answers[503] + customers.answers[504]
+
+
+async def _noticed(customers: Customers) -> bool:
+    return _refused(customers) > 0
 
 
 async def _fail_over(primary: EmbeddedPostgres, standby: Standby, *, cut_off: bool = False) -> None:

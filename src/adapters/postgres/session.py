@@ -152,7 +152,7 @@ class Session:
             # The answer to what was cancelled comes first, in any case.
             if not self._driver.is_closed() and (self._driver.is_in_transaction() or self._watch.is_waiting):
                 await self._answer(self._driver.execute("ROLLBACK"), PROMPT_S_MAX)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
             self._driver.terminate()
         except asyncio.CancelledError:
             self._driver.terminate()

@@ -43,6 +43,8 @@ class Point(StrEnum):
     """COMMIT is with the server, which may not have carried it out yet."""
     AFTER_COMMIT = "after-commit"
     """The server has committed and says so; the client has not heard it."""
+    ERROR = "error"
+    """The server has reported an error, and the client has heard it. The text is its SQLSTATE."""
     CANCEL_REQUEST = "cancel-request"
     """A client asks to have a statement cancelled, which it does on a connection of its own."""
 
@@ -75,7 +77,8 @@ class PostgresDialogue:
                 self.transaction = frame.body.decode()
             elif frame.kind in (b"E", b"N"):
                 self.sqlstates[frame.sqlstate] += 1
-            yield Passage(frame.raw, before=self._at(Point.AFTER_COMMIT) if committed else None)
+            error = Moment(Point.ERROR, self.application, frame.sqlstate) if frame.kind == b"E" else None
+            yield Passage(frame.raw, before=self._at(Point.AFTER_COMMIT) if committed else None, after=error)
 
     def _started(self, frame: Frame) -> Passage:
         if frame.code in (SSL_REQUEST, GSS_REQUEST):
