@@ -4,6 +4,7 @@ import logging
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -61,6 +62,7 @@ def test_a_seed_gives_the_same_schedule_in_another_process_whatever_its_hashes_a
     for seed in SEEDS[-2:]:
         replayed = subprocess.run(
             [sys.executable, "-m", "tests.simulation", "--seed", str(seed), "--trace"],
+            cwd=Path(__file__).parents[2],
             env={**os.environ, "PYTHONHASHSEED": hash_seed},
             capture_output=True,
             text=True,
