@@ -252,8 +252,9 @@ def test_a_run_is_exported_whole_and_without_the_key(ui: Ui, tmp_path: Path) -> 
 
 
 def test_a_run_can_be_stopped_and_run_again(ui: Ui) -> None:
-    card = open_scenario(ui, "Fence", "fence", delay_ms=700, patience_ms=4000)
-    card.button("Run").click()
+    card = open_scenario(ui, "Fence", "fence", delay_ms=900, patience_ms=4000)
+    with ui.page.expect_request("**/credits"):
+        card.button("Run").click()
     card.button("Stop").click()
     expect(card.card).to_contain_text("The run was stopped.")
     card.card.get_by_label("Given up after").fill("0")

@@ -101,7 +101,7 @@ def test_both_wallets_of_a_transfer_wait_until_it_is_settled(ui: Ui, truth: Trut
     ui.page.get_by_role("option").click()
     form.get_by_role("button", name="Transfer €3.00").click()
     ui.expect_message("Transfer €3.00…")
-    ui.go_to_wallet(destination)
+    ui.follow(f"/wallets/{destination}")
     ui.expect_message("Under way elsewhere: Transfer €3.00")
     ui.expect_why_not(ui.button("Credit"), "First has to be settled: Transfer €3.00")
     ui.page.reload()

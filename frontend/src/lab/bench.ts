@@ -121,9 +121,16 @@ export class Bench {
     );
   }
 
-  async sleep(ms: number): Promise<void> {
-    await new Promise((resolve) => setTimeout(resolve, ms));
-    this.signal.throwIfAborted();
+  /** Wait, unless the run is stopped. */
+  sleep(ms: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.signal.throwIfAborted();
+      const timer = setTimeout(resolve, ms);
+      this.signal.addEventListener("abort", () => {
+        clearTimeout(timer);
+        reject(this.signal.reason);
+      });
+    });
   }
 
   private write(
@@ -140,7 +147,7 @@ export class Bench {
   }
 
   /** Send one request when it is its turn. Never raises for what becomes of it, but when the run is stopped. */
-  private async call(
+  private call(
     name: string,
     known: { key: string; expectedVersion?: number | null; faults?: string | null },
     ask: (via: Via) => Promise<unknown>,
@@ -168,7 +175,7 @@ export class Bench {
       return call;
     };
     update({});
-    return this.inTurn(async () => {
+    const done = this.inTurn(async () => {
       this.signal.throwIfAborted();
       let answer: CallAnswer | null = null;
       const via: Via = {
@@ -190,6 +197,9 @@ export class Bench {
       }
       return answer === null ? update({ endedAtMs: this.now(), isLost: true }) : (this.calls[index] as Call);
     });
+    // A run that is stopped does not wait for all that it has sent.
+    done.catch(() => undefined);
+    return done;
   }
 
   /** Milliseconds since the first request was made. */
