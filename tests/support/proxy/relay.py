@@ -7,8 +7,6 @@ Without a rule, all bytes are passed on as they are.
 """
 
 import asyncio
-import socket
-import struct
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -19,6 +17,7 @@ from typing import Any, Final, Protocol, Self
 
 import attrs
 
+from tests.support.proxy.link import Link
 from tests.support.proxy.rules import Action, Cut, Firings, HalfOpen, Moment, Replace, Rule, Stall, Truncate
 
 CHUNK_BYTES: Final = 1 << 16
@@ -64,60 +63,6 @@ class Shape:
 
 class _Ended(Exception):
     """The connection was cut."""
-
-
-@attrs.define(eq=False)
-class Link:
-    """One connection through a proxy."""
-
-    dialogue: Any
-    client: asyncio.StreamWriter
-    server: asyncio.StreamWriter | None = None
-    silent: bool = False
-    _open: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
-    _stalls: int = attrs.field(init=False, default=0)
-
-    def __attrs_post_init__(self) -> None:
-        self._open.set()
-
-    def hold(self) -> None:
-        """Let nothing pass until as many ``unhold`` were called."""
-        self._stalls += 1
-        self._open.clear()
-
-    def unhold(self) -> None:
-        self._stalls -= 1
-        if self._stalls == 0:
-            self._open.set()
-
-    async def opened(self) -> None:
-        """Return when bytes may pass."""
-        await self._open.wait()
-
-    def cut(self, *, reset: bool = True) -> None:
-        """Close both sides. The server's side is closed after what was written to it."""
-        if self.server is not None:
-            self.server.close()
-        if reset:
-            reset_socket(self.client)
-        else:
-            self.client.close()
-
-    def fall_silent(self, *, server_closed: bool = False) -> None:
-        """Let all bytes vanish from now on."""
-        self.silent = True
-        if server_closed and self.server is not None:
-            self.server.close()
-        while self._stalls:
-            self.unhold()
-
-
-def reset_socket(writer: asyncio.StreamWriter) -> None:
-    """Close a socket with a reset instead of in good order."""
-    sock = writer.get_extra_info("socket")
-    if sock is not None and sock.family != socket.AF_UNIX:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()
 
 
 class Relay:
