@@ -88,8 +88,7 @@ def open_tab(context: BrowserContext, url: str, complaints: list[str]) -> OpenTa
         page.on("console", listen)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         ui = Ui(page, url)
-        ui.sign_in()
-        ui.go(path)
+        ui.sign_in(path)
         return ui
 
     return open_one

@@ -18,6 +18,8 @@ from tests.browser.service import API_KEY, Truth
 from tests.browser.test_lab_elsewhere import lab_is_off
 from tests.browser.ui import Ui, Wire
 
+FIRST_LOAD_BYTES_MAX: Final = 250_000
+
 
 def test_the_key_is_taken_out_of_the_address_and_sent_in_no_url(context: BrowserContext, url: str) -> None:
     page = context.new_page()
@@ -32,6 +34,13 @@ def test_the_key_is_taken_out_of_the_address_and_sent_in_no_url(context: Browser
     page.goto(url)
     assert page.evaluate("JSON.stringify(localStorage)").find(API_KEY) == -1
     expect(page.get_by_role("heading", name="Wallets", level=1)).to_be_visible()
+
+
+def test_a_link_with_a_key_leads_to_the_page_that_it_names(context: BrowserContext, url: str) -> None:
+    page = context.new_page()
+    page.goto(f"{url}/lab?scenario=fence&delay_ms=700#key={API_KEY}")
+    expect(Card.of(page, "Fence").card.get_by_label("Held up for")).to_have_value("700 ms")
+    assert page.url == f"{url}/lab?scenario=fence&delay_ms=700"
 
 
 def test_asks_for_a_key_and_says_when_the_service_does_not_take_it(context: BrowserContext, url: str) -> None:
@@ -255,10 +264,31 @@ def test_the_page_allows_no_script_or_style_but_its_own_files(url: str) -> None:
 
 
 def test_the_first_load_is_small(url: str) -> None:
-    """Compressed, counting what the page names; the chart comes later."""
+    """As it comes over the wire to a browser that takes no more than gzip, counting what the page names."""
+    accepting = {"accept-encoding": "gzip"}
+    names = re.findall(r'(?:src|href)="(/assets/[^"]+)"', httpx.get(url).text)
+    assert len(names) >= 3
+    bytes_loaded = 0
+    for path in ("/", *names):
+        with httpx.stream("GET", url + path, headers=accepting) as answer:
+            assert answer.headers["content-encoding"] == "gzip"
+            bytes_loaded += sum(len(part) for part in answer.iter_raw())
+    assert 100_000 < bytes_loaded < FIRST_LOAD_BYTES_MAX
+
+
+def test_the_browser_gets_the_smaller_form_and_keeps_it(ui: Ui) -> None:
+    with ui.page.expect_response(re.compile(r"/assets/index-.*\.js")) as answered:
+        ui.page.reload()
+    headers = answered.value.headers
+    assert headers["content-encoding"] == "br"
+    assert "immutable" in headers["cache-control"]
+
+
+def test_the_build_says_what_is_too_large(url: str) -> None:
     script = ROOT / "frontend/scripts/size.mjs"
     done = subprocess.run(["node", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+    assert f"of {FIRST_LOAD_BYTES_MAX} bytes at most" in done.stdout
 
 
 def test_the_types_of_the_frontend_are_those_of_the_service(url: str) -> None:

@@ -264,6 +264,22 @@ def test_a_run_can_be_stopped_and_run_again(ui: Ui) -> None:
     assert "patience_ms=0" in ui.page.url
 
 
+def test_a_reload_in_mid_run_leaves_the_scenario_to_be_run_again(ui: Ui, truth: Truth) -> None:
+    card = open_scenario(ui, "Fence", "fence")
+    card.card.get_by_label("Held up for").fill("800")
+    with ui.page.expect_request("**/credits") as sent:
+        card.button("Run").click()
+    ui.page.reload()
+    expect(card.button("Run")).to_be_visible()
+    expect(card.card.get_by_label("Held up for")).to_have_value("800 ms")
+    card.run()
+    card.expect_holds()
+    # What the first run had sent is with the service, whose outcome its key tells for ever.
+    left = sent.value.url.split("/")[-2]
+    assert left != card.wallet_id()
+    assert truth.is_proved(left)
+
+
 def test_a_second_click_does_not_start_a_second_run(ui: Ui) -> None:
     card = open_scenario(ui, "Hot wallet", "hot-wallet", requests=40)
     opened: list[str] = []
@@ -306,7 +322,7 @@ def test_the_timeline_is_there_for_the_keyboard_and_as_a_table(ui: Ui) -> None:
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     expect(lanes.first).to_be_focused()
-    expect(page.get_by_role("tooltip")).to_contain_text("Idempotent-Replayed: false")
+    expect(page.get_by_role("tooltip").filter(has_text="Idempotent-Replayed: false")).to_be_visible()
     page.keyboard.press("ArrowDown")
     expect(lanes.nth(1)).to_be_focused()
     page.keyboard.press("Enter")

@@ -41,6 +41,7 @@ def test_two_tabs_one_version_the_second_decides_again_with_the_same_key(
     fresh.move("Debit", "3")
     fresh.expect_message("Done: Debit €3.00")
     wire = Wire(stale.page)
+    stale.page.bring_to_front()
     stale.move("Debit", "2")
     message = stale.expect_message("The wallet has changed: Debit €2.00?")
     assert truth.changes(id) == [1000, -300]

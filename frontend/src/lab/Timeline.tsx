@@ -1,5 +1,6 @@
 import { Tooltip, UnstyledButton, VisuallyHidden } from "@mantine/core";
 import { useRovingIndex } from "@mantine/hooks";
+import { useState } from "react";
 import { answerInShort, type Call, OUTCOME_WORDS, outcomeOf, tookMs, versionOf } from "./call";
 import { OutcomeIcon } from "./outcomes";
 import classes from "./timeline.module.css";
@@ -17,9 +18,16 @@ const WIDTH_MIN = 0.6;
 
 /** One lane for each request: when it was sent, when it was answered, and what became of it. */
 export function Timeline({ calls, elapsedMs, onChoose }: Props) {
+  const [pointedAt, setPointedAt] = useState<{ lane: HTMLElement; number: number } | null>(null);
   const { getItemProps } = useRovingIndex({ total: calls.length, orientation: "vertical", loop: false });
   const ends = calls.map((call) => call.endedAtMs ?? elapsedMs);
   const end = Math.max(1, ...ends);
+  const call = calls[(pointedAt?.number ?? 0) - 1];
+  const point = ({ target }: { target: EventTarget }) => {
+    const lane = target instanceof Element ? target.closest<HTMLElement>("[data-number]") : null;
+    setPointedAt(lane && { lane, number: Number(lane.dataset.number) });
+  };
+  const away = () => setPointedAt(null);
   return (
     <div className={classes.timeline}>
       <div className={classes.head} aria-hidden>
@@ -35,7 +43,15 @@ export function Timeline({ calls, elapsedMs, onChoose }: Props) {
         </span>
         <span>Answer</span>
       </div>
-      <ol className={classes.lanes} aria-label="Requests; the arrow keys move between them">
+      <ol
+        className={classes.lanes}
+        aria-label="Requests; the arrow keys move between them"
+        onMouseOver={point}
+        onFocus={point}
+        onMouseLeave={away}
+        onBlur={away}
+        onScroll={away}
+      >
         {calls.map((call, index) => (
           <li key={call.number}>
             <Lane
@@ -47,6 +63,10 @@ export function Timeline({ calls, elapsedMs, onChoose }: Props) {
           </li>
         ))}
       </ol>
+      {/* One for all lanes: there can be hundreds, drawn anew many times a second. */}
+      {call && pointedAt && (
+        <Tooltip label={<Hint call={call} />} target={pointedAt.lane} opened floatingStrategy="fixed" />
+      )}
     </div>
   );
 }
@@ -64,35 +84,31 @@ function Lane({ call, end, elapsedMs, ref, ...item }: LaneProps) {
   const sentAt = call.sentAtMs ?? call.endedAtMs ?? elapsedMs;
   const endedAt = call.endedAtMs ?? Math.max(elapsedMs, sentAt);
   return (
-    <Tooltip label={<Hint call={call} />} openDelay={150} position="top" floatingStrategy="fixed">
-      <UnstyledButton ref={ref} className={classes.lane} {...item}>
-        <span className={classes.name}>{call.name}</span>
-        <span className={classes.mono}>{call.key === null ? "" : `…${call.key.slice(-6)}`}</span>
-        <span className={classes.version}>{versions(call)}</span>
-        <span className={classes.track} aria-hidden>
-          <span
-            className={classes.queue}
-            style={{ left: place(call.askedAtMs), width: place(sentAt - call.askedAtMs) }}
-          />
-          <span
-            className={classes.bar}
-            data-outcome={outcome}
-            style={{
-              left: `min(${place(sentAt)}, ${100 - WIDTH_MIN}%)`,
-              width: `max(${place(endedAt - sentAt)}, ${WIDTH_MIN}%)`,
-            }}
-          />
-        </span>
-        <span className={classes.answer} data-outcome={outcome}>
-          <OutcomeIcon outcome={outcome} />
-          <VisuallyHidden>{OUTCOME_WORDS[outcome]}</VisuallyHidden>
-          {call.answer && <span>{call.answer.status}</span>}
-          <span className={classes.slug}>
-            {call.answer ? call.answer.problem?.slug : answerInShort(call)}
-          </span>
-        </span>
-      </UnstyledButton>
-    </Tooltip>
+    <UnstyledButton ref={ref} className={classes.lane} data-number={call.number} {...item}>
+      <span className={classes.name}>{call.name}</span>
+      <span className={classes.mono}>{call.key === null ? "" : `…${call.key.slice(-6)}`}</span>
+      <span className={classes.version}>{versions(call)}</span>
+      <span className={classes.track} aria-hidden>
+        <span
+          className={classes.queue}
+          style={{ left: place(call.askedAtMs), width: place(sentAt - call.askedAtMs) }}
+        />
+        <span
+          className={classes.bar}
+          data-outcome={outcome}
+          style={{
+            left: `min(${place(sentAt)}, ${100 - WIDTH_MIN}%)`,
+            width: `max(${place(endedAt - sentAt)}, ${WIDTH_MIN}%)`,
+          }}
+        />
+      </span>
+      <span className={classes.answer} data-outcome={outcome}>
+        <OutcomeIcon outcome={outcome} />
+        <VisuallyHidden>{OUTCOME_WORDS[outcome]}</VisuallyHidden>
+        {call.answer && <span>{call.answer.status}</span>}
+        <span className={classes.slug}>{call.answer ? call.answer.problem?.slug : answerInShort(call)}</span>
+      </span>
+    </UnstyledButton>
   );
 }
 

@@ -10,7 +10,7 @@ import type { Scenario } from "./scenario";
 import type { LabState } from "./state";
 
 /** How often a run that is under way is drawn anew, in milliseconds. */
-const SHOWN_MS = 80;
+const SHOWN_MS = 120;
 
 export interface Proof {
   readonly wallet: string;
