@@ -123,6 +123,7 @@ function options(width: number, currency: string, { line, fill, grid, text }: Co
         grid: { show: false },
         ticks: { stroke: grid },
         space: 96,
+        size: 36,
         values: (_, splits, __, ___, increment) =>
           splits.map((seconds) => tickFormat(increment).format(new Date(seconds * 1000))),
       },
