@@ -1,7 +1,7 @@
 """The failure lab's page, as people use it."""
 
 import re
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 import attrs
@@ -9,7 +9,17 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.ui import Ui
 
-RUN_MS_MAX = 30_000
+RUN_MS_MAX: Final = 30_000
+
+NOT_FOUND: Final = {
+    "type": "/problems/not-found",
+    "title": "There is nothing here",
+    "status": 404,
+    "detail": "",
+    "instance": "/v1/lab",
+    "outcome": "not_applied",
+    "retry": "never",
+}
 
 
 @attrs.frozen
@@ -65,3 +75,8 @@ def open_scenario(ui: Ui, title: str, scenario: str, **values: Any) -> Card:
     card = Card.of(ui.page, title)
     expect(card.card).to_be_visible()
     return card
+
+
+def lab_is_off(ui: Ui) -> None:
+    """As a service with WALLET_LAB=off answers."""
+    ui.page.route("**/v1/lab", lambda route: route.fulfill(status=404, json=NOT_FOUND))

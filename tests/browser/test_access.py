@@ -12,10 +12,9 @@ import pytest
 from playwright.sync_api import BrowserContext, expect
 
 from tests.browser.conftest import ROOT
-from tests.browser.lab import Card, open_scenario
+from tests.browser.lab import Card, lab_is_off, open_scenario
 from tests.browser.looks import a_lived_in_wallet, look_at
 from tests.browser.service import API_KEY, Truth
-from tests.browser.test_lab_elsewhere import lab_is_off
 from tests.browser.ui import Ui, Wire
 
 FIRST_LOAD_BYTES_MAX: Final = 250_000

@@ -1,31 +1,11 @@
 """The failure lab on a service that cannot do all of it."""
 
-from collections.abc import Callable
-from typing import Final
-
 import httpx
 from playwright.sync_api import expect
 
-from tests.browser.lab import Card, open_scenario
+from tests.browser.lab import NOT_FOUND, Card, lab_is_off, open_scenario
 from tests.browser.service import Truth
 from tests.browser.ui import Ui
-
-NOT_FOUND: Final = {
-    "type": "/problems/not-found",
-    "title": "There is nothing here",
-    "status": 404,
-    "detail": "",
-    "instance": "/v1/lab",
-    "outcome": "not_applied",
-    "retry": "never",
-}
-
-OpenTab = Callable[..., Ui]
-
-
-def lab_is_off(ui: Ui) -> None:
-    """As a service with WALLET_LAB=off answers."""
-    ui.page.route("**/v1/lab", lambda route: route.fulfill(status=404, json=NOT_FOUND))
 
 
 def test_where_the_lab_is_off_it_says_how_to_switch_it_on(ui: Ui, truth: Truth) -> None:
