@@ -18,7 +18,7 @@ MODULE: Final = "tests.torture.command"
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def torture(arguments: tuple[str, ...]) -> NoReturn:
-    """Break the service under load, and check it (in the project's checkout)."""
+    """Break the service under load, and check it (needs the checkout)."""
     if not (CHECKOUT / "tests" / "torture" / "command.py").exists():
         click.echo("wallet: torture needs the project's checkout, with its tests, installed editable", err=True)
         sys.exit(2)

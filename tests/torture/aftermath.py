@@ -12,7 +12,8 @@ from typing import Final
 from tests.concurrency.violations import BrokenChain
 from tests.http.process import environment
 from tests.torture.checker.findings import Findings
-from tests.torture.checker.history import History, Places
+from tests.torture.checker.history import History
+from tests.torture.checker.places import Places
 from tests.torture.intents import decode, unguarded
 from tests.torture.processes import ROOT
 from tests.torture.stage import Stage

@@ -173,4 +173,4 @@ def _why_not(result: Result, name: str) -> str:
 
 
 if __name__ == "__main__":
-    torture()
+    torture(prog_name="wallet torture")

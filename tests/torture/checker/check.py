@@ -14,7 +14,8 @@ import asyncpg
 import attrs
 
 from tests.torture.checker.findings import Findings
-from tests.torture.checker.history import History, KeyHistory
+from tests.torture.checker.history import History
+from tests.torture.checker.keys import KeyHistory
 from tests.torture.checker.transactions import Transactions, check_transactions
 from tests.torture.checker.wallets import check_wallets
 

@@ -4,26 +4,30 @@ It keeps little of each call: times, a digest of the answer, and where in which 
 """
 
 import hashlib
-import mmap
-from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 import attrs
 import msgspec
-from msgspec import Raw
 
 from tests.concurrency.violations import AcknowledgedLost, DoubleEffect, WrongReceipt
+from tests.torture.checker.answers import (
+    Intent,
+    read_decided,
+    read_entries,
+    read_hold,
+    read_intent,
+    read_problem,
+    read_results,
+    read_wallet,
+    told_in,
+)
 from tests.torture.checker.findings import BadAnswer, Findings
-from tests.torture.journal import NOT_SENT, Sent, Told, read_line, read_lines
-
-NEVER: Final = 1 << 62
-"""Later than any time of the clock."""
-
-_OFFSET_BITS: Final = 40
+from tests.torture.checker.keys import HoldLook, KeyHistory, Look, Timeline
+from tests.torture.checker.places import place_of
+from tests.torture.journal import NOT_SENT, Sent, Told, read_lines
 
 REFUSALS: Final = frozenset(
     {
@@ -37,143 +41,6 @@ REFUSALS: Final = frozenset(
     }
 )
 """Besides rejections, the problems that these clients may be answered with."""
-
-Effect = Literal["ok", "rejected", "not_applied", "unknown"]
-
-
-NOTHING: Final = Raw(b"")
-
-
-class _Problem(msgspec.Struct):
-    type: str = ""
-    outcome: str = "unknown"
-
-
-class _Result(msgspec.Struct):
-    status: int
-    replayed: bool
-    transaction: Raw = NOTHING
-    problem: Raw = NOTHING
-
-
-class _Results(msgspec.Struct):
-    results: list[_Result]
-
-
-class _Decided(msgspec.Struct):
-    key: str
-    outcome: Literal["applied", "rejected", "fenced"]
-    transaction: Raw = NOTHING
-    problem: Raw = NOTHING
-
-
-class _Wallet(msgspec.Struct):
-    version: int
-    balance: int
-    held: int
-
-
-class _Entry(msgspec.Struct):
-    version: int
-    change: int
-    balance_after: int
-    held_after: int
-    hash: str
-
-
-class _Entries(msgspec.Struct):
-    items: list[_Entry]
-
-
-class _Hold(msgspec.Struct):
-    id: str
-    amount: int
-    captured: int
-    status: str
-
-
-class _Intent(msgspec.Struct):
-    idempotency_key: str
-    type: str
-
-
-_problem = msgspec.json.Decoder(_Problem).decode
-_results = msgspec.json.Decoder(_Results).decode
-_decided = msgspec.json.Decoder(_Decided).decode
-_wallet = msgspec.json.Decoder(_Wallet).decode
-_entries = msgspec.json.Decoder(_Entries).decode
-_hold = msgspec.json.Decoder(_Hold).decode
-_intent = msgspec.json.Decoder(_Intent).decode
-
-
-def _told_in(answer: _Result | _Decided) -> bytes:
-    """The receipt or problem in it."""
-    return bytes(answer.transaction) or bytes(answer.problem)
-
-
-@attrs.define(eq=False)
-class KeyHistory:
-    """What is known of one key. Places are those of lines in the journals."""
-
-    invoked_ns: int = NEVER
-    """When it was first sent as an intent."""
-    told_ns: int = NEVER
-    """When somebody first knew what had been decided."""
-    told_replayed: bool = False
-    """Whether that somebody was told that it had been decided before."""
-    outcome: Literal["", "applied", "rejected", "fenced"] = ""
-    digest: bytes = b""
-    digest_opened: bytes = b""
-    receipt: int = -1
-    """Place of an answer that carries the receipt."""
-    intents: tuple[int, ...] = ()
-    """Places of the calls that asked for something new under the key."""
-    intent_hashes: tuple[int, ...] = ()
-    first_hand: int = 0
-    in_doubt: int = 0
-    """How many calls may have come about without anybody being told."""
-    fences: int = 0
-    told_fenced: bool = False
-    told_reused: tuple[int, ...] = ()
-    rows: int = 0
-    """How many transactions have it."""
-
-
-@attrs.frozen
-class Look:
-    """A read of a wallet; ``entries`` are given if it was its history that was read."""
-
-    invoked_ns: int
-    completed_ns: int
-    version: int
-    balance: int
-    held: int
-    entries: Sequence[_Entry] = ()
-
-
-@attrs.frozen
-class HoldLook:
-    """A read of a hold."""
-
-    invoked_ns: int
-    completed_ns: int
-    hold: _Hold
-
-
-@attrs.define
-class Timeline:
-    """Every call that ended: when, how long it took, what came of it, and at which instance. Four columns."""
-
-    at_ns: "array[int]" = attrs.field(factory=lambda: array("q"))
-    took_us: "array[int]" = attrs.field(factory=lambda: array("q"))
-    effect: list[str] = attrs.field(factory=list)
-    instance: "array[int]" = attrs.field(factory=lambda: array("b"))
-
-    def add(self, at_ns: int, took_ns: int, effect: str, instance: int) -> None:
-        self.at_ns.append(at_ns)
-        self.took_us.append(took_ns // 1000)
-        self.effect.append(effect)
-        self.instance.append(instance)
 
 
 @attrs.define
@@ -209,7 +76,7 @@ class History:
     def _read(self, number: int, path: Path) -> None:
         pending: dict[int, tuple[int, Sent]] = {}
         for offset, line in read_lines(path):
-            place = number << _OFFSET_BITS | offset
+            place = place_of(number, offset)
             if isinstance(line, Sent):
                 self.calls += 1
                 pending[line.call] = (place, line)
@@ -233,11 +100,11 @@ class History:
 
     def _sent(self, place: int, sent: Sent) -> None:
         for index, raw in enumerate(sent.intents):
-            state = self._key(_intent(raw).idempotency_key)
+            state = self._key(read_intent(raw).idempotency_key)
             state.invoked_ns = min(state.invoked_ns, sent.at_ns)
             known = hash(bytes(raw))
             if known not in state.intent_hashes:
-                state.intents += (place << 10 | index,)
+                state.intents += (place + index,)
                 state.intent_hashes += (known,)
         if sent.op == "fence":
             self._key(sent.subject).fences += 1
@@ -258,28 +125,27 @@ class History:
 
     def _doubt(self, sent: Sent) -> None:
         for raw in sent.intents:
-            self._key(_intent(raw).idempotency_key).in_doubt += 1
+            self._key(read_intent(raw).idempotency_key).in_doubt += 1
 
     def _take_write(self, sent_place: int, sent: Sent, place: int, told: Told) -> str:
         (raw,) = sent.intents
-        intent = _intent(raw)
+        intent = read_intent(raw)
         body = bytes(told.body)
-        place = place << 10
-        return self._take_one(intent, sent_place << 10, told, told.status, told.replayed, place, body, alone=True)
+        return self._take_one(intent, sent_place, told, told.status, told.replayed, place, body, alone=True)
 
     def _take_batch(self, sent_place: int, sent: Sent, place: int, told: Told) -> str:
         if told.status != 200:
             return self._refused(sent, told.status, bytes(told.body))
-        results = _results(told.body).results
+        results = read_results(told.body).results
         for index, (raw, result) in enumerate(zip(sent.intents, results, strict=True)):
-            body = _told_in(result)
+            body = told_in(result)
             self._take_one(
-                _intent(raw),
-                sent_place << 10 | index,
+                read_intent(raw),
+                sent_place + index,
                 told,
                 result.status,
                 result.replayed,
-                place << 10 | index,
+                place + index,
                 body,
                 alone=False,
             )
@@ -287,7 +153,7 @@ class History:
 
     def _take_one(
         self,
-        intent: _Intent,
+        intent: Intent,
         asked: int,
         told: Told,
         status: int,
@@ -309,7 +175,7 @@ class History:
                     DoubleEffect, key, f"{state.first_hand} callers were told to be the first under {key}"
                 )
             return "ok"
-        problem = _problem(body)
+        problem = read_problem(body)
         slug = problem.type.removeprefix("/problems/")
         if problem.outcome == "rejected":
             self._decided(key, state, "rejected", body, place, told.at_ns, replayed)
@@ -326,7 +192,7 @@ class History:
 
     def _refused(self, sent: Sent, status: int, body: bytes) -> str:
         """A problem with the whole of a request."""
-        problem = _problem(body)
+        problem = read_problem(body)
         slug = problem.type.removeprefix("/problems/")
         if slug not in REFUSALS:
             self.findings.add(BadAnswer, sent.subject, f"a {sent.op} was answered with {status} {slug}")
@@ -370,23 +236,23 @@ class History:
                 self._absent.append((sent.subject, sent.at_ns))
                 return "not-found"
             return self._refused(sent, told.status, bytes(told.body))
-        decided = _decided(told.body)
+        decided = read_decided(told.body)
         state = self._key(decided.key)
-        body = _told_in(decided)
-        self._decided(decided.key, state, decided.outcome, body, place << 10, told.at_ns, replayed=True)
+        body = told_in(decided)
+        self._decided(decided.key, state, decided.outcome, body, place, told.at_ns, replayed=True)
         return "ok" if sent.op == "key" else f"fence-{decided.outcome}"
 
     def _take_wallet(self, sent_place: int, sent: Sent, place: int, told: Told) -> str:
         if told.status != 200:
             return self._refused(sent, told.status, bytes(told.body))
-        seen = _wallet(told.body)
+        seen = read_wallet(told.body)
         self.looks[sent.subject].append(Look(sent.at_ns, told.at_ns, seen.version, seen.balance, seen.held))
         return "ok"
 
     def _take_entries(self, sent_place: int, sent: Sent, place: int, told: Told) -> str:
         if told.status != 200:
             return self._refused(sent, told.status, bytes(told.body))
-        items = _entries(told.body).items
+        items = read_entries(told.body).items
         top = items[0]
         look = Look(sent.at_ns, told.at_ns, top.version, top.balance_after, top.held_after, items)
         self.looks[sent.subject].append(look)
@@ -395,7 +261,7 @@ class History:
     def _take_hold(self, sent_place: int, sent: Sent, place: int, told: Told) -> str:
         if told.status != 200:
             return self._refused(sent, told.status, bytes(told.body))
-        hold = _hold(told.body)
+        hold = read_hold(told.body)
         self.hold_looks[hold.id].append(HoldLook(sent.at_ns, told.at_ns, hold))
         return "ok"
 
@@ -410,53 +276,3 @@ _TAKERS: Final[dict[str, Any]] = {
     "hold": History._take_hold,
 }
 _READS: Final = frozenset({"key", "wallet", "entries", "hold"})
-
-
-class Places:
-    """The lines at places, read when they are needed. A context manager."""
-
-    def __init__(self, paths: Iterable[Path]) -> None:
-        self._paths = list(paths)
-        self._stack = ExitStack()
-        self._maps: list[mmap.mmap | None] = []
-
-    def __enter__(self) -> Self:
-        for path in self._paths:
-            file = self._stack.enter_context(path.open("rb"))
-            empty = path.stat().st_size == 0
-            mapped = None if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            self._maps.append(mapped)
-            if mapped is not None:
-                self._stack.callback(mapped.close)
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        self._stack.close()
-
-    def intent(self, place: int) -> Raw:
-        """The intent that was sent there."""
-        line = self._line(place >> 10)
-        if not isinstance(line, Sent):
-            raise TypeError("not a call")
-        return line.intents[place & 1023]
-
-    def receipt(self, place: int) -> bytes:
-        """The receipt or problem that was told there."""
-        line = self._line(place >> 10)
-        if not isinstance(line, Told):
-            raise TypeError("not an answer")
-        body = bytes(line.body)
-        if body.startswith(b'{"results":'):
-            result = _results(body).results[place & 1023]
-            return _told_in(result)
-        if body.startswith(b'{"key":'):
-            decided = _decided(body)
-            return _told_in(decided)
-        return body
-
-    def _line(self, place: int) -> Sent | Told:
-        mapped = self._maps[place >> _OFFSET_BITS]
-        if mapped is None:
-            raise LookupError("the journal is empty")
-        offset = place & ((1 << _OFFSET_BITS) - 1)
-        return read_line(mapped[offset : mapped.find(b"\n", offset)])

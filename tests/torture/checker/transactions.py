@@ -12,7 +12,9 @@ import msgspec
 
 from tests.concurrency.violations import AcknowledgedLost, DoubleEffect, Phantom, Unexplained, WrongReceipt
 from tests.torture.checker.findings import Findings
-from tests.torture.checker.history import History, KeyHistory, Places
+from tests.torture.checker.history import History
+from tests.torture.checker.keys import KeyHistory
+from tests.torture.checker.places import Places
 from tests.torture.intents import decode, stored
 from wallet_core.canonical import time_text
 

@@ -18,7 +18,8 @@ from tests.concurrency.violations import (
     WrongOrder,
 )
 from tests.torture.checker.findings import Findings
-from tests.torture.checker.history import NEVER, History, Look
+from tests.torture.checker.history import History
+from tests.torture.checker.keys import NEVER, Look
 from tests.torture.checker.transactions import PREFETCH, Transactions
 
 ENTRIES: Final = (
