@@ -57,6 +57,7 @@ class Link:
 def reset_socket(writer: asyncio.StreamWriter) -> None:
     """Close a socket with a reset instead of in good order."""
     sock = writer.get_extra_info("socket")
-    if sock is not None and sock.family != socket.AF_UNIX:
+    # One that is closing already may have no descriptor any more.
+    if sock is not None and sock.family != socket.AF_UNIX and not writer.transport.is_closing():
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
