@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -25,7 +25,7 @@ from tests.torture.intents import Intent
 from tests.torture.journal import Journal
 from tests.torture.processes import ROOT, CampaignError
 from tests.torture.stage import Cast, Stage
-from tests.torture.workload import Client, Memory
+from tests.torture.workload import WEIGHTS, Client, Memory
 from tests.torture.world import World
 
 ATTEMPTS_MAX: Final = 4
@@ -47,6 +47,7 @@ class Options:
     processes: int = 2
     clients: int = 16
     rate: float = 250.0
+    weights: Mapping[str, int] = WEIGHTS
     new_key_on_retry: bool = False
 
 
@@ -235,6 +236,7 @@ class _Campaign:
             clients=max(1, self.options.clients // self.options.processes),
             rate=self.options.rate / self.options.processes,
             journal=str(self.stage.folder / f"{name}.jsonl"),
+            weights=self.options.weights,
             new_key_on_retry=self.options.new_key_on_retry,
         )
         words = [sys.executable, "-m", "tests.torture.client", msgspec.json.encode(job).decode()]

@@ -6,7 +6,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +36,8 @@ class Job(msgspec.Struct):
     clients: int
     rate: float
     journal: str
+    weights: Mapping[str, int]
+    """How often a client does what, relative to one another."""
     new_key_on_retry: bool = False
 
 
@@ -62,7 +64,7 @@ async def _run(job: Job) -> None:
 
     pause_s = job.clients / job.rate
     clients = [client(f"{job.name}-{number}") for number in range(job.clients)]
-    tasks = [asyncio.create_task(each.run(pause_s, stopped)) for each in clients]
+    tasks = [asyncio.create_task(each.run(pause_s, stopped, job.weights)) for each in clients]
     tasks.append(asyncio.create_task(_share(job, client, stopped)))
     # The first to end was told to, or has failed; its exit code tells the campaign which.
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -85,7 +85,7 @@ def draw(result: Result) -> str:
         for axes in (calls, strips, latency, faults):
             axes.axvspan(quiet_s, end_s, color="#eef3f7", zorder=0, linewidth=0)
             axes.spines[["top", "right"]].set_visible(False)
-        calls.text(quiet_s, calls.get_ylim()[1], " healed, resolved", va="top", fontsize=8, color="#6b7782")
+        calls.text(end_s, calls.get_ylim()[1], "healed, resolved", ha="right", va="bottom", fontsize=8, color="#6b7782")
         faults.set_xlim(0, end_s)
         faults.set_xlabel("seconds since the beginning")
         return _svg(figure, titles)

@@ -37,7 +37,9 @@ FAULTS = (
 def test_under_mixed_faults_nothing_is_lost_doubled_or_misreported() -> None:
     result = asyncio.run(run(Options(SEED, SECONDS, named(FAULTS), Cast())))
     assert [str(finding) for finding in result.findings] == []
-    assert result.never_fired == [], result.strikes
+    # To mount a disk takes more than many a machine allows; all else has to be possible wherever tests are run.
+    assert result.impossible.keys() <= {"disk-full"}
+    assert result.never_fired == list(result.impossible), result.strikes
     assert result.verdict.history.calls >= CALLS_MIN
     resolved = result.verdict.resolved()
     assert sum(resolved.values()) > 0, "no outcome was ever unknown"

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -10,8 +10,15 @@ from tests.concurrency.broken import NO_UNIQUE_KEY, NO_UNIQUE_VERSION, SLOW_ROWS
 from tests.torture.campaign import Options, Result, run
 from tests.torture.faults.schedule import named
 from tests.torture.stage import Cast
+from tests.torture.workload import WEIGHTS
 
 SEED = 7
+SLOW_TRANSACTIONS = SLOW_ROWS[:2]
+"""Two processes that begin almost at once are then both between loading and writing."""
+
+SAME_KEYS_AT_ONCE = {"fence": 4, "duplicate": 2, "credit": 1}
+"""The guard of a wallet parts two originals; of a fence and an original both win."""
+
 pytestmark = pytest.mark.timeout(300)
 
 
@@ -21,13 +28,23 @@ def campaign(
     *,
     statements: Sequence[str] = (),
     redis: bool = False,
+    weights: Mapping[str, int] = WEIGHTS,
     new_key_on_retry: bool = False,
 ) -> Result:
-    """A few seconds of it, on one instance of two workers."""
+    """A few seconds of it, on two instances of one process each."""
     command = (sys.executable, "-m", "tests.torture.broken", flaw)
-    cast = Cast(instances=1, redis=redis, disk=False, command=command, statements=statements)
+    cast = Cast(instances=2, workers=1, redis=redis, disk=False, command=command, statements=statements)
     kinds = named(faults) if faults else []
-    options = Options(SEED, 5.0, kinds, cast, processes=1, clients=16, rate=300.0, new_key_on_retry=new_key_on_retry)
+    options = Options(
+        SEED,
+        5.0,
+        kinds,
+        cast,
+        processes=1,
+        rate=300.0,
+        weights=weights,
+        new_key_on_retry=new_key_on_retry,
+    )
     result = asyncio.run(run(options))
     assert result.never_fired == []
     return result
@@ -38,17 +55,17 @@ def kinds_found(result: Result) -> set[str]:
 
 
 def test_with_nothing_missing_nothing_is_found() -> None:
-    result = campaign("as_it_is", ["worker-kill"])
+    result = campaign("as_it_is", ["postgres-kill"])
     assert [str(finding) for finding in result.findings] == []
 
 
 def test_without_guard_and_unique_version_updates_are_lost() -> None:
-    result = campaign("without_guard", statements=(NO_UNIQUE_VERSION, *SLOW_ROWS))
+    result = campaign("without_guard", statements=(NO_UNIQUE_VERSION, *SLOW_TRANSACTIONS))
     assert "LostUpdate" in kinds_found(result)
 
 
 def test_without_the_unique_key_one_key_takes_effect_twice() -> None:
-    result = campaign("as_it_is", statements=(NO_UNIQUE_KEY, *SLOW_ROWS))
+    result = campaign("as_it_is", statements=(NO_UNIQUE_KEY, *SLOW_TRANSACTIONS), weights=SAME_KEYS_AT_ONCE)
     assert "DoubleEffect" in kinds_found(result)
 
 

@@ -73,11 +73,11 @@ class Client:
     """A flaw, to show that it is noticed: an intent that got no answer is sent again under another key."""
     _keys: int = 0
 
-    async def run(self, pause_s: float, stopped: Callable[[], bool]) -> None:
+    async def run(self, pause_s: float, stopped: Callable[[], bool], weights: Mapping[str, int] = WEIGHTS) -> None:
         """Do one thing after the other, with this much time between them on average, until told to stop."""
-        names, weights = list(WEIGHTS), list(WEIGHTS.values())
+        names, shares = list(weights), list(weights.values())
         while not stopped():
-            action: Callable[[], Awaitable[None]] = getattr(self, self.chance.choices(names, weights)[0])
+            action: Callable[[], Awaitable[None]] = getattr(self, self.chance.choices(names, shares)[0])
             await action()
             if self.memory.later and self.memory.later[0][0] < time.monotonic():
                 await self.settle(self.memory.later.popleft()[1])
@@ -249,9 +249,11 @@ class Client:
         else:
             for entry in answer.members.get("entries", ()):
                 self.memory.versions[entry["wallet_id"]] = entry["version"]
-            if intent["type"] == "hold":
-                self.memory.holds.append((answer.members["hold"]["id"], intent["wallet_id"]))
-            elif intent["type"] in ("credit", "debit", "post", "capture"):
+            # By what the receipt says: that it is another intent's is for the checker to find.
+            kind, hold = answer.members.get("kind"), answer.members.get("hold")
+            if kind == "hold" and hold:
+                self.memory.holds.append((hold["id"], hold["wallet_id"]))
+            elif kind in ("post", "capture"):
                 self.memory.posted.append(answer.members["id"])
         self.memory.decided.append(unguarded(intent))
         return True

@@ -220,7 +220,7 @@ class _Checker:
             self.findings.add(WrongReceipt, key, f"{key} was told to be {state.outcome}, and is {row['outcome']}")
         if state.told_fenced and row["outcome"] != "fenced":
             self.findings.add(WrongReceipt, key, f"{key} was told to be fenced, and is {row['outcome']}")
-        if state.receipt < 0 or state.outcome != row["outcome"]:
+        if state.receipt < 0 or state.outcome != row["outcome"] or row["outcome"] == "fenced":
             return
         told = decode(self.places.receipt(state.receipt))
         true = _receipt(row, entries) if row["outcome"] == "applied" else _refusal(row)

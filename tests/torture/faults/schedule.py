@@ -50,7 +50,7 @@ def schedule(seed: int, seconds: float, kinds: Sequence[FaultKind]) -> list[Plan
     deck: list[FaultKind] = []
     while len(deck) < amount:
         deck += chance.sample(kinds, len(kinds))
-    gap_s = span_s * 0.9 / amount
+    gap_s = span_s * 0.96 / amount
     return [
         Planned(QUIET_S + gap_s * (place + chance.random() * 0.8), kind, chance.getrandbits(32))
         for place, kind in enumerate(deck[:amount])
