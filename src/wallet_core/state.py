@@ -1,6 +1,6 @@
 """The working state of one batch while it is being decided: wallets and holds as the commands so far have left them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -76,18 +76,20 @@ class Account:
         )
 
 
-@attrs.frozen
-class Effect:
-    """What an applied command does, worked out but not yet written.
+Change = tuple[Account, int, int]
+"""What happens to an account: by how much its balance and its held amount change."""
 
-    ``changes`` holds every wallet that gets an entry: by how much its balance and its held amount change.
-    """
+
+# These and plans live for one command and are not frozen: that triples the time (0.3 µs) that it takes to make one.
+@attrs.define
+class Effect:
+    """What an applied command does, worked out but not yet written. ``changes``: of every wallet that gets an entry."""
 
     kind: Kind
     key: str
     intent: str
     moves: tuple[Move, ...]
-    changes: dict[UUID, tuple[int, int]]
+    changes: Sequence[Change]
     metadata: Metadata
     hold: Hold | None = None
     reverses: UUID | None = None
@@ -112,25 +114,31 @@ class State:
         self._placed: dict[UUID, Hold] = {}
         self._updated: dict[UUID, Hold] = {}
 
-    def time_of(self, wallet_ids: Iterable[UUID]) -> datetime:
-        """The time of a transaction on these wallets: the database's, but never before a wallet's last entry."""
-        return max(self.now, *(self.accounts[id].updated_at for id in wallet_ids))
+    def time_of(self, changes: Sequence[Change]) -> datetime:
+        """The time of a transaction on these accounts: the database's, but never before an account's last entry."""
+        time = self.now
+        for account, _, _ in changes:
+            time = max(time, account.updated_at)
+        return time
 
     def open(self, id: UUID, account: Account, key: str, intent: str) -> Transaction:
         """Add a wallet, with its first entry."""
         self.accounts[account.id] = account
-        effect = Effect(Kind.OPEN, key, intent, (), {account.id: (0, 0)}, account.metadata)
+        effect = Effect(Kind.OPEN, key, intent, (), [(account, 0, 0)], account.metadata)
         return self._write(id, effect, account.created_at)
 
     def apply(self, id: UUID, effect: Effect) -> Transaction:
         """Write an effect, after the expiry of every due hold on the wallets that it touches."""
-        for wallet_id in effect.changes:
-            self.expire_due(wallet_id)
+        for account, _, _ in effect.changes:
+            if account.due:
+                self._expire_due(account)
         return self._write(id, effect, self.time_of(effect.changes))
 
     def expire_due(self, wallet_id: UUID) -> None:
         """Write down the expiry of every due hold of a wallet."""
-        account = self.accounts[wallet_id]
+        self._expire_due(self.accounts[wallet_id])
+
+    def _expire_due(self, account: Account) -> None:
         due, account.due = account.due, []
         for hold in due:
             self._expire(account, hold)
@@ -159,20 +167,18 @@ class State:
             key=f"expiry {hold.id}",
             intent=f'{{"hold":"{hold.id}","kind":"expiry"}}',
             moves=(),
-            changes={account.id: (0, -hold.remaining)},
+            changes=[(account, 0, -hold.remaining)],
             metadata={},
             hold=expired,
         )
-        self._write(next(self.ids), effect, self.time_of((account.id,)))
+        self._write(next(self.ids), effect, self.time_of(effect.changes))
 
     def _write(self, id: UUID, effect: Effect, time: datetime) -> Transaction:
-        accounts = self.accounts
-        versions = [(wallet_id, accounts[wallet_id].version + 1) for wallet_id in effect.changes]
+        versions = [(account.id, account.version + 1) for account, _, _ in effect.changes]
         result = result_json(effect.moves, versions, effect.hold)
         digest = transaction_digest(id, effect.key, effect.kind, time, effect.intent, result)
         entries = tuple(
-            accounts[wallet_id].write(change, held_change, time, digest)
-            for wallet_id, (change, held_change) in effect.changes.items()
+            [account.write(change, held_change, time, digest) for account, change, held_change in effect.changes]
         )
         if effect.hold is not None:
             self._keep(effect.hold, placed=effect.kind is Kind.HOLD)

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from asyncpg.pgproto import pgproto
+
 from adapters.postgres.session import Columns, Session
 from adapters.postgres.statements import LOAD_ENTRIES, parameters
 from wallet_core.canonical import canonical_json, result_json
@@ -83,7 +85,7 @@ class DecisionRecord:
         self.key: str = row["idempotency_key"]
         self._row = row
         self._result: Mapping[str, Any] = json.loads(row["result"])
-        self.entry_ids: list[EntryId] = [(UUID(wallet_id), version) for wallet_id, version in self._entries()]
+        self.entry_ids: list[EntryId] = [(_uuid(wallet_id), version) for wallet_id, version in self._entries()]
 
     def _entries(self) -> list[tuple[str, int]]:
         entries: list[tuple[str, int]] = self._result.get("entries", [])
@@ -141,15 +143,18 @@ def hold_of(row: Columns, status: HoldStatus | None = None) -> Hold:
 
 def _move(members: Mapping[str, Any]) -> Move:
     return Move(
-        _uuid(members["source"]), _uuid(members["destination"]), members["amount"], Currency(members["currency"])
+        _optional_uuid(members["source"]),
+        _optional_uuid(members["destination"]),
+        members["amount"],
+        Currency(members["currency"]),
     )
 
 
 def _hold(members: Mapping[str, Any]) -> Hold:
     return Hold(
-        UUID(members["id"]),
-        UUID(members["wallet_id"]),
-        _uuid(members["destination"]),
+        _uuid(members["id"]),
+        _uuid(members["wallet_id"]),
+        _optional_uuid(members["destination"]),
         members["amount"],
         members["captured"],
         HoldStatus(members["status"]),
@@ -158,5 +163,10 @@ def _hold(members: Mapping[str, Any]) -> Hold:
     )
 
 
-def _uuid(text: str | None) -> UUID | None:
-    return None if text is None else UUID(text)
+def _optional_uuid(text: str | None) -> UUID | None:
+    return None if text is None else _uuid(text)
+
+
+def _uuid(text: str) -> UUID:
+    # The driver's kind, as in its rows: see ``adapters.ids``.
+    return pgproto.UUID(text)

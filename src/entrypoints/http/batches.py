@@ -19,8 +19,8 @@ from entrypoints.http.answers import (
     success_status,
     write_answer,
 )
-from entrypoints.http.bodies import Id, Key, as_uuid
-from entrypoints.http.decode import checked, parse_json, shaped
+from entrypoints.http.bodies import Id, Key
+from entrypoints.http.decode import as_uuid, checked, parse_json, shaped
 from entrypoints.http.problems import Problem, Refused, malformed
 from entrypoints.http.requests import BATCH_BODY_BYTES_MAX, BODY_BYTES_MAX, received
 from entrypoints.http.service import Service

@@ -7,10 +7,9 @@ stand here; the core checks them all again, and those that a schema cannot expre
 from typing import Annotated, Any
 from uuid import UUID
 
-import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from entrypoints.http.decode import UUID_LENGTH, UUID_PATTERN
+from entrypoints.http.decode import UUID_LENGTH, UUID_PATTERN, as_uuid
 from entrypoints.http.problems import malformed
 from entrypoints.http.shapes import Amount, Version
 from wallet_core import model
@@ -185,11 +184,6 @@ def release_hold(body: ReleaseBody, key: str, hold_id: UUID) -> Command:
 def reverse(body: ReversalBody, key: str, transaction_id: UUID) -> Command:
     """Reverse a transaction."""
     return Reverse(key, transaction_id, body.metadata)
-
-
-def as_uuid(text: str) -> UUID:
-    """An id whose form the shape has checked."""
-    return msgspec.convert(text, UUID)
 
 
 def _optional(text: str | None) -> UUID | None:
