@@ -17,6 +17,7 @@ from entrypoints.http import documents, shapes
 from entrypoints.http import problem_types as types
 from entrypoints.http.answers import JSON, Answer, problem_answer
 from entrypoints.http.batches import fence, run_batch
+from entrypoints.http.direct import Direct, Endpoint
 from entrypoints.http.edge import Edge
 from entrypoints.http.lab import PATH as LAB_PATH
 from entrypoints.http.lab import Lab
@@ -48,7 +49,11 @@ def create_app(
 ) -> ASGIApp:
     """The service as an ASGI application. ``lifespan`` opens and closes what it stands on."""
     routes = create_routes(service, lifespan=lifespan, ui=ui, lab=lab)
-    return Edge(lab.around(routes) if lab else routes)
+    endpoints: dict[tuple[str, str], Endpoint] = {
+        (operation.method, operation.path): _endpoint(operation, service) for operation in OPERATIONS
+    }
+    direct = Direct(routes, endpoints, _failed)
+    return Edge(lab.around(direct) if lab else direct)
 
 
 def create_routes(
@@ -57,7 +62,7 @@ def create_routes(
     """The routes of the application."""
     routes: dict[str, dict[Method, Handler]] = defaultdict(dict)
     for operation in OPERATIONS:
-        routes[operation.path][operation.method] = _operation(operation, service)
+        routes[operation.path][operation.method] = _handler(_endpoint(operation, service))
     for path, answer in _pages(ui or UserInterface()).items():
         routes[path]["GET"] = answer
     if lab:
@@ -71,18 +76,25 @@ def create_routes(
     )
 
 
-def _operation(operation: Operation, service: Service) -> Handler:
+def _endpoint(operation: Operation, service: Service) -> Endpoint:
+    """What answers an operation, whichever way a request comes to it."""
     if operation.scope is None:
         return _health(operation.id, service)
     handle, scope_needed = HANDLES[operation.id], operation.scope
 
-    async def answer(request: Request[Any, Any, Any]) -> ASGIApp:
-        scope = request.scope
+    async def answer(scope: HTTPScope, receive: Receive) -> ASGIApp:
         try:
             principal = await service.authenticate(scope, scope_needed)
-            return await handle(service, principal.tenant, scope, request.receive)
+            return await handle(service, principal.tenant, scope, receive)
         except Refused as refused:
             return problem_answer(refused.problem, scope)
+
+    return answer
+
+
+def _handler(endpoint: Endpoint) -> Handler:
+    async def answer(request: Request[Any, Any, Any]) -> ASGIApp:
+        return await endpoint(request.scope, request.receive)
 
     return answer
 
@@ -98,10 +110,10 @@ def _lab(lab: Lab, service: Service) -> Handler:
     return answer
 
 
-def _health(operation_id: str, service: Service) -> Handler:
+def _health(operation_id: str, service: Service) -> Endpoint:
     checks = operation_id == "ready"
 
-    async def answer(request: Request[Any, Any, Any]) -> ASGIApp:
+    async def answer(scope: HTTPScope, receive: Receive) -> ASGIApp:
         if checks and not await service.ready():
             return Answer(503, (JSON,), shapes.encode(shapes.Health("unavailable", ["database"])))
         return Answer(200, (JSON,), shapes.encode(shapes.Health("ok")))
@@ -160,10 +172,14 @@ def _turn_away(request: Request[Any, Any, Any], exception: HTTPException) -> Res
 
 
 def _fail(request: Request[Any, Any, Any], exception: Exception) -> Response[bytes]:
+    return _response(_failed(request.scope, exception))
+
+
+def _failed(scope: HTTPScope, bug: Exception) -> Answer:
     """The answer to a bug. The log gets the details, the client gets none."""
-    id = request.scope["state"].get("request_id")
-    logger.error("%s %s failed, request %s", request.method, request.scope["path"], id, exc_info=exception)
-    return _response(problem_answer(Problem(types.INTERNAL_ERROR), request.scope))
+    id = scope["state"].get("request_id")
+    logger.error("%s %s failed, request %s", scope["method"], scope["path"], id, exc_info=bug)
+    return problem_answer(Problem(types.INTERNAL_ERROR), scope)
 
 
 def _method_not_allowed(allowed: str, scope: HTTPScope) -> Answer:

@@ -1,0 +1,60 @@
+"""The short way to an operation, around the routes of the framework.
+
+Finding a route, making a request object and a response of what a handler returns take the framework 50 µs of a credit's
+300 µs of CPU. A request whose path is an operation's, letter by letter, needs nothing of that. Every other request, and
+so everything there is to be decided about a path, is left to the routes: they have these operations as well.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
+
+Endpoint = Callable[[HTTPScope, Receive], Awaitable[ASGIApp]]
+Failed = Callable[[HTTPScope, Exception], ASGIApp]
+
+ID: Final = re.compile("/([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})(?=/|$)")
+HOST: Final = re.compile(rb"[0-9a-zA-Z.-]{1,200}(?::[0-9]{1,5})?")
+
+
+class Direct:
+    """An ASGI application that answers the operations itself, and has ``routes`` answer everything else.
+
+    ``endpoints``: by method and path, with ``{id}`` for an id. ``failed`` makes the answer to a bug.
+    """
+
+    def __init__(self, routes: ASGIApp, endpoints: Mapping[tuple[str, str], Endpoint], failed: Failed) -> None:
+        self._routes = routes
+        self._endpoints = endpoints
+        self._failed = failed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the short way, if there is one for the request."""
+        if scope["type"] != ScopeType.HTTP or (endpoint := self._endpoint(scope)) is None:
+            await self._routes(scope, receive, send)
+            return
+        try:
+            answer = await endpoint(scope, receive)
+        except Exception as bug:  # noqa: BLE001 - not hidden: it is logged, and the client learns of it
+            answer = self._failed(scope, bug)
+        await answer(scope, receive, send)
+
+    def _endpoint(self, scope: HTTPScope) -> Endpoint | None:
+        path = scope["path"]
+        named = ID.search(path)
+        id = named[1] if named else ""
+        endpoint = self._endpoints.get((scope["method"], path.replace(id, "{id}", 1) if id else path))
+        if endpoint is None or "{" in path or scope["root_path"] or not _has_plain_host(scope):
+            return None
+        scope["path_params"] = {"id": id}
+        return endpoint
+
+
+def _has_plain_host(scope: HTTPScope) -> bool:
+    """Whether the request's host is none that the framework would refuse."""
+    for name, value in scope["headers"]:
+        if name == b"host":
+            return HOST.fullmatch(value) is not None
+    return False
