@@ -7,7 +7,7 @@ once, alone.
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from math import inf
 from uuid import UUID
 
@@ -71,16 +71,17 @@ class GroupCommit:
         """Whether there is no room for a whole batch: whoever has not begun with a request need not."""
         return self._closed or self._queued + self.batch_commands_max > self.queue_commands_max
 
-    async def execute(self, tenant: UUID, commands: Sequence[Command]) -> Sequence[Outcome]:
-        """Have the commands carried out with the tenant's next batch.
+    def execute(self, tenant: UUID, commands: Sequence[Command]) -> Awaitable[Sequence[Outcome]]:
+        """Have the commands carried out with the tenant's next batch. It is a future: nobody needs a task.
 
         ``Overloaded``, at once, if the queue is full, and later if the request is withdrawn. Raises what the batch
         raised, if that was a bug. Cancelling this call leaves the batch alone.
         """
-        if self._closed or self._queued + len(commands) > self.queue_commands_max:
-            return [Overloaded()] * len(commands)
         loop = asyncio.get_running_loop()
         request = _Request(commands, loop.create_future(), loop.time() + self.wait_s_max)
+        if self._closed or self._queued + len(commands) > self.queue_commands_max:
+            request.answer.set_result([Overloaded()] * len(commands))
+            return request.answer
         waiting = self._waiting.get(tenant)
         if waiting is None:
             self._waiting[tenant] = deque((request,))
@@ -92,7 +93,7 @@ class GroupCommit:
         self._queued += len(commands)
         if self._withdrawing is None and self.wait_s_max != inf:
             self._withdrawing = loop.call_at(request.until, self._withdraw)
-        return await request.answer
+        return request.answer
 
     async def close(self) -> None:
         """Take nothing more, and return when everything that was taken has been carried out or withdrawn."""

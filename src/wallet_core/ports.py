@@ -1,6 +1,6 @@
 """What the core needs of the outside. Adapters implement these; the contract tests hold every adapter to them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
@@ -116,7 +116,7 @@ class Ids(Protocol):
 class Ledger(Protocol):
     """Carries out commands. One command is a batch of one; there is no other way to write."""
 
-    async def execute(self, tenant: UUID, commands: Sequence[Command]) -> Sequence[Outcome]:
+    def execute(self, tenant: UUID, commands: Sequence[Command]) -> Awaitable[Sequence[Outcome]]:
         """Decide each command on its own, in order, each seeing the effects of those before it.
 
         Returns one outcome per command, only after all that was applied or rejected is durable. Never raises for what

@@ -64,11 +64,11 @@ class Callers:
 
     def __init__(self, group: GroupCommit) -> None:
         self.group = group
-        self.tasks: list[asyncio.Task[Sequence[Outcome]]] = []
+        self.tasks: list[asyncio.Future[Sequence[Outcome]]] = []
 
-    async def ask(self, *keys: str, tenant: UUID = T1) -> asyncio.Task[Sequence[Outcome]]:
+    async def ask(self, *keys: str, tenant: UUID = T1) -> asyncio.Future[Sequence[Outcome]]:
         commands = [FenceKey(key) for key in keys]
-        task = asyncio.create_task(self.group.execute(tenant, commands))
+        task = asyncio.ensure_future(self.group.execute(tenant, commands))
         self.tasks.append(task)
         await settle()
         return task

@@ -1,7 +1,7 @@
 """The stateful test: any sequence of batches, races, lost answers and passing time, against the plain model."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from itertools import cycle
 from typing import Any, TypeVar
@@ -83,7 +83,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @initialize()
     def found(self) -> None:
-        self._follow(FOUNDATION, self.run(next(self.turns).execute(self.world.tenant, FOUNDATION)))
+        self._follow(FOUNDATION, self._executed(FOUNDATION))
 
     @rule(amount=seconds)
     def advance(self, amount: int) -> None:
@@ -93,7 +93,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def send(self, batch: Sequence[Draft]) -> None:
         """One request with several commands: each ends as the model says."""
         commands = self.targets.resolve(batch, self.ids.upcoming(len(batch)))
-        self._follow(commands, self.run(next(self.turns).execute(self.world.tenant, commands)))
+        self._follow(commands, self._executed(commands))
 
     @rule(draft=drafts, fault=faults, again=st.booleans())
     def send_in_trouble(self, draft: Draft, fault: Fault, again: bool) -> None:
@@ -106,9 +106,12 @@ class LedgerMachine(RuleBasedStateMachine):
     def race(self, batch: Sequence[Draft]) -> None:
         """Many requests at the same moment, to different ledgers: there is an order in which the model agrees."""
         commands = self.targets.resolve(batch, [])
-        requests = [next(self.turns).execute(self.world.tenant, [command]) for command in commands]
-        answers = self.run(_gathered(requests))
-        self._linearise(commands, [outcome for (outcome,) in answers])
+
+        async def gathered() -> list[Sequence[Outcome]]:
+            requests = [next(self.turns).execute(self.world.tenant, [command]) for command in commands]
+            return list(await asyncio.gather(*requests))
+
+        self._linearise(commands, [outcome for (outcome,) in self.run(gathered())])
 
     @invariant()
     def wallets_are_as_the_model_says(self) -> None:
@@ -125,6 +128,12 @@ class LedgerMachine(RuleBasedStateMachine):
             assert (loaded.holds[id].status, loaded.holds[id].remaining) == (hold.status, hold.remaining)
 
     # ------------------------------------------------------------------ what has to come of it
+
+    def _executed(self, commands: Sequence[Command]) -> Sequence[Outcome]:
+        async def executed() -> Sequence[Outcome]:
+            return await next(self.turns).execute(self.world.tenant, commands)
+
+        return self.run(executed())
 
     def _follow(self, commands: Sequence[Command], outcomes: Sequence[Outcome]) -> None:
         """One after the other, each ended as the model says, which then takes it in."""
@@ -184,7 +193,3 @@ class LedgerMachine(RuleBasedStateMachine):
 
 async def _entered(opened: AbstractAsyncContextManager[World]) -> World:
     return await opened.__aenter__()
-
-
-async def _gathered(requests: Sequence[Awaitable[Sequence[Outcome]]]) -> list[Sequence[Outcome]]:
-    return list(await asyncio.gather(*requests))

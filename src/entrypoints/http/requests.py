@@ -1,6 +1,5 @@
 """What a request brings besides its path: headers, a bounded body, and query parameters. All of it is checked."""
 
-import asyncio
 import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
@@ -10,6 +9,7 @@ from uuid import UUID
 from litestar.types import HTTPScope, Receive
 
 from entrypoints.http import problem_types as types
+from entrypoints.http.begun import within
 from entrypoints.http.decode import uuid_or_none
 from entrypoints.http.problems import malformed, refusal
 from wallet_core.checks import KEY_LENGTH_MAX
@@ -65,20 +65,25 @@ async def read_body(scope: HTTPScope, receive: Receive, bytes_max: int, timeout_
     does not arrive in time."""
     if declared_length(scope) > bytes_max:
         raise refusal(types.PAYLOAD_TOO_LARGE, bytes_max=bytes_max)
-    body = bytearray()
     try:
-        async with asyncio.timeout(timeout_s):
-            while True:
-                message = await receive()
-                if message["type"] != "http.request":
-                    raise malformed("", "the connection was closed before the body was complete")
-                body += message["body"]
-                if len(body) > bytes_max:
-                    raise refusal(types.PAYLOAD_TOO_LARGE, bytes_max=bytes_max)
-                if not message["more_body"]:
-                    return bytes(body)
+        return await within(timeout_s, _whole_body(receive, bytes_max))
     except TimeoutError:
         raise malformed("", "the body did not arrive in time") from None
+
+
+async def _whole_body(receive: Receive, bytes_max: int) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise malformed("", "the connection was closed before the body was complete")
+        pieces.append(message["body"])
+        size += len(message["body"])
+        if size > bytes_max:
+            raise refusal(types.PAYLOAD_TOO_LARGE, bytes_max=bytes_max)
+        if not message["more_body"]:
+            return b"".join(pieces)
 
 
 def idempotency_key(scope: HTTPScope) -> str:
@@ -126,6 +131,8 @@ def query_parameters(scope: HTTPScope, allowed: Collection[str]) -> Mapping[str,
 
     A plus stands for itself, not for a space: it occurs in times and keys, and a space in neither.
     """
+    if not scope["query_string"]:
+        return {}
     parameters: dict[str, str] = {}
     for part in scope["query_string"].split(b"&"):
         if not part:

@@ -2,15 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import attrs
 from litestar.types import HTTPScope
 
 from entrypoints.http import problem_types as types
+from entrypoints.http.begun import within
 from entrypoints.http.problems import Problem, Refused, refusal
 from entrypoints.http.requests import header_values
 from wallet_core.commands import Command
@@ -48,7 +49,7 @@ class Service:
     reads_max: int = READS_MAX
     is_full: Callable[[], bool] = attrs.field(kw_only=True, default=lambda: False)
     _reading: int = attrs.field(default=0, init=False)
-    _abandoned: set["asyncio.Task[Sequence[Outcome]]"] = attrs.field(factory=set, init=False)
+    _abandoned: set["asyncio.Future[Sequence[Outcome]]"] = attrs.field(factory=set, init=False)
 
     async def authenticate(self, scope: HTTPScope, needed: str) -> Principal:
         """Who asks. Raises ``Refused`` unless a valid key with the needed scope comes with the request, and there is
@@ -70,10 +71,10 @@ class Service:
 
         Raises ``Refused`` with ``outcome-unknown`` past the limit, and whatever a bug in the ledger raises.
         """
-        # A task of its own: neither the limit nor whoever cancels this request may cancel what could be in its COMMIT.
-        loop = asyncio.get_running_loop()
-        work = loop.create_task(self.ledger.execute(tenant, commands))
+        # Not awaited itself: neither the limit nor whoever cancels this request may cancel what could be in its COMMIT.
+        work = asyncio.ensure_future(self.ledger.execute(tenant, commands))
         # By hand, because ``asyncio.wait`` takes twice as long for it.
+        loop = asyncio.get_running_loop()
         ended = loop.create_future()
         work.add_done_callback(partial(_wake, ended))
         limit = loop.call_later(self.timeout_s, _wake, ended)
@@ -90,11 +91,10 @@ class Service:
         work.add_done_callback(self._forget)
         raise Refused(Problem(types.OUTCOME_UNKNOWN))
 
-    async def read(self, answer: Awaitable[T]) -> T:
+    async def read(self, answer: Coroutine[Any, Any, T]) -> T:
         """Wait for an answer that changes nothing. Raises ``Refused`` if too many read, or the database is away."""
         if self._reading >= self.reads_max:
-            if asyncio.iscoroutine(answer):
-                answer.close()
+            answer.close()
             raise refusal(types.OVERLOADED)
         self._reading += 1
         try:
@@ -111,14 +111,13 @@ class Service:
             return False
         return True
 
-    async def _in_time(self, answer: Awaitable[T]) -> T:
+    async def _in_time(self, answer: Coroutine[Any, Any, T]) -> T:
         try:
-            async with asyncio.timeout(self.timeout_s):
-                return await answer
+            return await within(self.timeout_s, answer)
         except (Unavailable, TimeoutError):
             raise refusal(types.DATABASE_UNAVAILABLE) from None
 
-    def _forget(self, work: "asyncio.Task[Sequence[Outcome]]") -> None:
+    def _forget(self, work: "asyncio.Future[Sequence[Outcome]]") -> None:
         self._abandoned.discard(work)
         if not work.cancelled() and (bug := work.exception()) is not None:
             logger.error("a write that nobody waited for any more failed", exc_info=bug)
