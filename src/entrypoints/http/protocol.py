@@ -20,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from entrypoints.http import problem_types as types
 from entrypoints.http import shapes
 from entrypoints.http.answers import PROBLEM_JSON, problem_answer
+from entrypoints.http.cycle import OneWrite
 from entrypoints.http.edge import NO_SNIFF, NO_STORE, Edge
 from entrypoints.http.problems import Problem, malformed
 
@@ -169,6 +170,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().resume_writing()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        # The class is uvicorn's to choose, which it does in the midst of reading the head.
+        cycle.__class__ = OneWrite
         self._served = cycle
         super()._start_asgi_task(cycle, app)
 

@@ -1,0 +1,54 @@
+"""A request and its answer, as uvicorn has them, but with the answer in one piece.
+
+uvicorn writes the head of an answer and its body one after the other, which the client's machine and ours each notice:
+a system call, a packet and a wake-up more, of 8 µs.
+"""
+
+from uvicorn._types import ASGISendEvent, HTTPResponseBodyEvent, HTTPResponseStartEvent
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+
+class OneWrite(RequestResponseCycle):
+    """Holds the head back until the body comes, and writes both at once if that is all there is to it."""
+
+    _start: HTTPResponseStartEvent | None = None
+
+    async def send(self, message: ASGISendEvent) -> None:
+        if message["type"] == "http.response.start" and self._start is None and not self.response_started:
+            self._start = message
+            return
+        start, self._start = self._start, None
+        if start is not None:
+            whole = self._whole(start, message) if message["type"] == "http.response.body" else None
+            if whole is not None:
+                self._write(whole)
+                return
+            await super().send(start)
+        await super().send(message)
+
+    def _whole(self, start: HTTPResponseStartEvent, body: HTTPResponseBodyEvent) -> bytes | None:
+        """The answer's bytes; None for whatever is not as simple as most answers are, and left to uvicorn."""
+        if self.disconnected or self.flow.write_paused or not self.keep_alive:
+            return None
+        if body.get("more_body") or self.scope["method"] == "HEAD":
+            return None
+        data = body.get("body", b"")
+        parts = [STATUS_LINE[start["status"]]]
+        declared = b""
+        for name, value in (*self.default_headers, *start.get("headers", ())):
+            if name == b"content-length":
+                declared = value
+            elif name in (b"connection", b"transfer-encoding"):
+                return None
+            parts += (name, b": ", value, b"\r\n")
+        if declared != b"%d" % len(data):
+            return None
+        return b"".join((*parts, b"\r\n", data))
+
+    def _write(self, whole: bytes) -> None:
+        self.response_started = True
+        self.waiting_for_100_continue = False
+        self.transport.write(whole)
+        self.response_complete = True
+        self.message_event.set()
+        self.on_response()
