@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID
 
 from asyncpg.pgproto import pgproto
@@ -18,6 +18,7 @@ from wallet_core.model import (
     Hold,
     HoldStatus,
     Kind,
+    Metadata,
     Move,
     Reason,
     Rejection,
@@ -32,6 +33,9 @@ EntryId = tuple[UUID, int]
 
 FENCE_INTENT: Final = '{"kind":"fence"}'
 NO_RESULT: Final = "{}"
+NO_METADATA: Final = "{}"
+
+_STATUSES: Final = {status.value: status for status in WalletStatus}
 
 
 def wallet_of(row: Columns) -> Wallet:
@@ -43,9 +47,9 @@ def wallet_of(row: Columns) -> Wallet:
         row["held"],
         row["floor"],
         row["ceiling"],
-        WalletStatus(row["status"]),
+        _STATUSES[row["status"]],
         row["version"],
-        json.loads(row["metadata"]),
+        _metadata(row["metadata"]),
         row["created_at"],
         row["updated_at"],
         row["head"],
@@ -139,6 +143,11 @@ def hold_of(row: Columns, status: HoldStatus | None = None) -> Hold:
         row["expires_at"],
         row["created_at"],
     )
+
+
+def _metadata(text: str) -> Metadata:
+    # Most wallets have none, and decoding that takes as long as all else in a row.
+    return {} if text == NO_METADATA else cast(Metadata, json.loads(text))
 
 
 def _move(members: Mapping[str, Any]) -> Move:

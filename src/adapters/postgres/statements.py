@@ -145,10 +145,15 @@ def _update_holds() -> Update:
 UPDATE_HOLDS = _update_holds()
 
 
+def _columns_read(table: Table) -> list[ColumnElement[Any]]:
+    """A table's columns but the tenant's, JSON as its text: the driver would call back into Python for each value."""
+    return [cast(c, Text).label(c.name) if isinstance(c.type, JSON) else c for c in table.c if c.name != "tenant_id"]
+
+
 def _load_wallets() -> Select[Any]:
     """Wallets, each with its due holds and with the hold that is named beside it: one statement, so of one instant."""
     x = rows_of({"wallet_id": Uuid(), "hold_id": Uuid()})
-    w = each(select(wallets).where(wallets.c.tenant_id == TENANT, wallets.c.id == x.c.wallet_id), "w")
+    w = each(select(*_columns_read(wallets)).where(wallets.c.tenant_id == TENANT, wallets.c.id == x.c.wallet_id), "w")
     hold_columns = [c.label(f"hold_{c.name}") for c in holds.c if c.name not in ("tenant_id", "wallet_id")]
     due = (
         select(*hold_columns)
@@ -177,9 +182,8 @@ def _load_decisions() -> Select[Any]:
     """The time, and the decisions under the named keys: at least one row, with nothing but the time in it."""
     x = rows_of({"key": Text()})
     clock = select(func.now().label("now")).subquery("clock")
-    t = each(
-        select(transactions).where(transactions.c.tenant_id == TENANT, transactions.c.idempotency_key == x.c.key), "t"
-    )
+    by_key = (transactions.c.tenant_id == TENANT, transactions.c.idempotency_key == x.c.key)
+    t = each(select(*_columns_read(transactions)).where(*by_key), "t")
     return select(clock.c.now, t).select_from(clock.outerjoin(x.join(t, true()), true()))
 
 
@@ -194,7 +198,7 @@ def _load(found: Select[Any], x: TableValuedAlias) -> Select[Any]:
 def _load_transactions() -> Select[Any]:
     x = rows_of({"id": Uuid()})
     by_id = (transactions.c.tenant_id == TENANT, transactions.c.id == x.c.id)
-    return _load(select(transactions).where(*by_id, transactions.c.outcome == APPLIED), x)
+    return _load(select(*_columns_read(transactions)).where(*by_id, transactions.c.outcome == APPLIED), x)
 
 
 LOAD_TRANSACTIONS = _load_transactions()

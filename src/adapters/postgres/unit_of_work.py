@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres import statements
 from adapters.postgres.errors import translating
-from adapters.postgres.records import FENCE_INTENT, DecisionRecord, fetch_entries, result_of, wallet_of
+from adapters.postgres.records import FENCE_INTENT, NO_METADATA, DecisionRecord, fetch_entries, result_of, wallet_of
 from adapters.postgres.session import Columns, Session, open_session
 from wallet_core.canonical import canonical_json, canonical_metadata
 from wallet_core.model import Decision, Fence, Hold, HoldStatus, Rejection, Transaction, Wallet
@@ -228,5 +228,8 @@ def _columns(wallets: Sequence[Wallet]) -> dict[str, Sequence[Any]]:
         "updated_at": [wallet.updated_at for wallet in wallets],
         "status": [wallet.status.value for wallet in wallets],
         "head": [wallet.head for wallet in wallets],
-        "metadata": [canonical_json({**canonical_metadata(wallet.metadata)}) for wallet in wallets],
+        "metadata": [
+            canonical_json({**canonical_metadata(wallet.metadata)}) if wallet.metadata else NO_METADATA
+            for wallet in wallets
+        ],
     }
