@@ -38,7 +38,8 @@ SILENCES: list[tuple[Point, Action]] = [
 
 
 def _name(of: object) -> str:
-    return str(of)
+    # The same in every process that collects: a function's repr holds its address.
+    return f"Replace({of.make.__name__})" if isinstance(of, Replace) else str(of)
 
 
 @pytest.fixture(scope="module")
