@@ -14,8 +14,9 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links pyproject.toml --extra all --group build
 CHECKED := $(wildcard src tests scripts benchmarks alembic)
-# Two processes, one for each core that is counted on; for instance: make test PYTEST_ARGS="-n 0 -k contract"
-PYTEST_ARGS ?= -n 2 --dist loadfile
+# Two cores are counted on, and a third process keeps them busy while others wait.
+# For instance: make test PYTEST_ARGS="-n 0 -k contract"
+PYTEST_ARGS ?= -n 3 --dist loadfile
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -144,7 +144,8 @@ def application(settings: Settings, database_url: str) -> ASGIApp:
         wait_s_max=timeout_ms / 1000 * QUEUE_SHARE,
     )
     ledger = FaultyLedger(group, failpoints) if failpoints else group
-    lab = Lab(failpoints, settings.redis_url is not None, settings.workers, timeout_ms) if failpoints else None
+    cache_asked = None if cache is None else cache.is_asked
+    lab = Lab(failpoints, cache_asked, settings.workers, timeout_ms) if failpoints else None
     service = Service(
         ledger,
         PostgresReader(reading),

@@ -18,7 +18,7 @@ from tests.http.problem_scenarios import Always
 from wallet_core.outcomes import Overloaded
 from wallet_core.ports import Principal, Unavailable
 
-PAGES: Final = {"/", "/assets/{name}", "/problems/{slug}", "/schema", "/schema/openapi.json"}
+PAGES: Final = {"/", "/lab", "/wallets/{rest}", "/assets/{name}", "/problems/{slug}", "/schema", "/schema/openapi.json"}
 
 
 def routes() -> Iterator[tuple[str, str]]:

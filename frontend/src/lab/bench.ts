@@ -14,6 +14,10 @@ export const CONNECTIONS_MAX = 6;
 /** How long the lab waits for an answer, in milliseconds: longer than any delay that a scenario asks for. */
 const ANSWER_MS_MAX = 45_000;
 
+/** How often the lab looks whether the replay cache is asked again, and how long it waits between, in milliseconds. */
+const CACHE_LOOKS_MAX = 50;
+const CACHE_LOOK_MS = 100;
+
 interface Options {
   /** The idempotency key; a new one, unless told. */
   key?: string;
@@ -119,6 +123,16 @@ export class Bench {
     return dataOf(
       await client.GET("/v1/wallets/{id}/verification", { params: { path: { id } }, signal: this.signal }),
     );
+  }
+
+  /** Wait until the service asks its replay cache, which it does not for a while after that has failed. */
+  async cacheIsAsked(): Promise<void> {
+    for (let n = 1; n <= CACHE_LOOKS_MAX; n++) {
+      if (dataOf(await client.GET("/v1/lab", { signal: this.signal })).cache_asked) {
+        return;
+      }
+      await this.sleep(CACHE_LOOK_MS);
+    }
   }
 
   /** Wait, unless the run is stopped. */

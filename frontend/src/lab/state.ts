@@ -7,6 +7,8 @@ export interface LabState {
   points: { name: string; actions: string[] }[];
   /** Whether the service has a replay cache that can be made to fail. */
   cache: boolean;
+  /** Whether the service asks it now: for a second or so after it has failed, it does not. */
+  cache_asked: boolean;
   workers: number;
   request_timeout_ms: number;
 }

@@ -97,6 +97,10 @@ class RedisReplayCache:
             self._breaker.failures,
         )
 
+    def is_asked(self) -> bool:
+        """Whether the next batch asks the store."""
+        return self._writer is not None and not self._breaker.is_open and self._histories.known is not None
+
     def history(self) -> History | None:
         return self._histories.known
 

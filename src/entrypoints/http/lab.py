@@ -3,7 +3,7 @@
 It is no part of the contract, and there only where ``WALLET_LAB`` is on (``docs/lab.md``).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, cast
 
 import attrs
@@ -52,27 +52,32 @@ class LabPoint(Struct):
 
 
 class LabState(Struct):
-    """What the lab can do on this service. ``cache``: whether there is a replay cache to fail."""
+    """What the lab can do on this service. ``cache``: whether there is a replay cache to fail; ``cache_asked``: whether
+    this worker's next batch asks it, which it does not while it takes it to be away."""
 
     points: list[LabPoint]
     cache: bool
+    cache_asked: bool
     workers: int
     request_timeout_ms: int
 
 
 @attrs.frozen
 class Lab:
-    """The lab of this service."""
+    """The lab of this service. ``cache_asked`` tells whether the replay cache is asked now; None without one."""
 
     failpoints: Failpoints
-    cache: bool
+    cache_asked: Callable[[], bool] | None
     workers: int
     request_timeout_ms: int
 
     def answer(self) -> Answer:
         """What the lab can do."""
         points = [LabPoint(str(point), list(actions)) for point, actions in self.failpoints.actions().items()]
-        state = LabState(points, self.cache, self.workers, self.request_timeout_ms)
+        asked = self.cache_asked
+        state = LabState(
+            points, asked is not None, asked is not None and asked(), self.workers, self.request_timeout_ms
+        )
         return Answer(200, (JSON,), shapes.encode(state))
 
     def around(self, app: ASGIApp) -> ASGIApp:

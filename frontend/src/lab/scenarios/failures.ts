@@ -115,6 +115,9 @@ export const cacheFailure = scenario({
     const key = newId();
     const first = await bench.credit("First", id, amount, { key });
     const faults = cache === "none" ? null : `cache=${cache}`;
+    if (faults !== null) {
+      await bench.cacheIsAsked();
+    }
     const retries = await Promise.all(
       Array.from({ length: requests }, (_, index) =>
         bench.credit(`Retry ${index + 1}`, id, amount, { key, faults }),
