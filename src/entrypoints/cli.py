@@ -32,6 +32,8 @@ Settings are environment variables:
   WALLET_REQUEST_TIMEOUT_MS  how long a request waits for its answer (default: 5000)
   WALLET_BOOTSTRAP_API_KEY   a key with all scopes on the tenant "default", made at start
   WALLET_LAB                 the failure lab (default: on with its own PostgreSQL on a loopback address)
+Each URL and the key may be in a file that WALLET_DATABASE_URL_FILE, WALLET_REDIS_URL_FILE or
+WALLET_BOOTSTRAP_API_KEY_FILE names.
 """
 
 T = TypeVar("T")

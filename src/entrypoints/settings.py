@@ -6,12 +6,17 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Self, TypeVar
-from urllib.parse import SplitResult, parse_qs, urlsplit
 
 import attrs
 
+from entrypoints.urls import postgres_url, redis_url
+
 PREFIX: Final = "WALLET_"
 PREFIX_OF_TESTS: Final = "WALLET_TEST_"
+
+SECRETS: Final = ("WALLET_DATABASE_URL", "WALLET_REDIS_URL", "WALLET_BOOTSTRAP_API_KEY")
+"""What holds credentials. Each may be in a file instead, whose path is in the variable with this behind its name:"""
+FILE_SUFFIX: Final = "_FILE"
 
 KNOWN: Final = (
     "WALLET_DATABASE_URL",
@@ -24,22 +29,20 @@ KNOWN: Final = (
     "WALLET_REQUEST_TIMEOUT_MS",
     "WALLET_BOOTSTRAP_API_KEY",
     "WALLET_LAB",
+    *(f"{name}{FILE_SUFFIX}" for name in SECRETS),
 )
-
-POSTGRES_SCHEMES: Final = ("postgresql", "postgres", "postgresql+asyncpg")
-REDIS_SCHEMES: Final = ("redis", "rediss", "unix")
 
 WORKERS_MAX: Final = 64
 REQUEST_TIMEOUT_MS_MAX: Final = 600_000
 BOOTSTRAP_API_KEY_LENGTH_MIN: Final = 24
 BOOTSTRAP_API_KEY_LENGTH_MAX: Final = 256
+SECRET_FILE_BYTES_MAX: Final = 65_536
 
 _SHOWN_MAX = 60
 _BOOLEANS: Final = {
     **dict.fromkeys(("on", "true", "yes", "1"), True),
     **dict.fromkeys(("off", "false", "no", "0"), False),
 }
-_HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%a-z]+\]|[^\[\]:]*)(?::(?P<port>[0-9]{1,5}))?")
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*")
 
 T = TypeVar("T")
@@ -72,14 +75,14 @@ class Settings:
         """The settings that these variables give. Raises `SettingError` for the first that is bad or misspelt."""
         _refuse_unknown(environ)
         read = _Reader(environ)
-        database_url = read.one("WALLET_DATABASE_URL", _postgres_url, default=None)
+        database_url = read.one("WALLET_DATABASE_URL", postgres_url, default=None)
         host = read.one("WALLET_HOST", _host, default="127.0.0.1")
         embedded = database_url is None
         return cls(
             database_url=database_url,
             auto_migrate=read.one("WALLET_AUTO_MIGRATE", _boolean, default=embedded),
             data_dir=read.one("WALLET_DATA_DIR", _path, default=Path(".wallet")),
-            redis_url=read.one("WALLET_REDIS_URL", _redis_url, default=None),
+            redis_url=read.one("WALLET_REDIS_URL", redis_url, default=None),
             host=host,
             port=read.one("WALLET_PORT", _integer(0, 65_535), default=8080),
             workers=read.one("WALLET_WORKERS", _integer(1, WORKERS_MAX), default=1),
@@ -107,7 +110,10 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
         if name.startswith(PREFIX) and not name.startswith(PREFIX_OF_TESTS) and name not in KNOWN:
             # Compared without the prefix, which alone would make all names look alike.
             known = [each.removeprefix(PREFIX) for each in KNOWN]
-            close = difflib.get_close_matches(name.removeprefix(PREFIX), known, n=1)
+            wanted = name.removeprefix(PREFIX)
+            # A setting that is no secret is in no file.
+            plain = wanted.removesuffix(FILE_SUFFIX)
+            close = [plain] if plain in known else difflib.get_close_matches(wanted, known, n=1)
             if close:
                 raise SettingError(f"{name} is not a setting; did you mean {PREFIX}{close[0]}?")
 
@@ -117,18 +123,50 @@ class _Reader:
     environ: Mapping[str, str]
 
     def one(self, name: str, parse: Callable[[str], T], *, default: T) -> T:
-        text = self.environ.get(name)
+        source, text = name, self._given(name)
+        file = f"{name}{FILE_SUFFIX}"
+        path = self._given(file) if name in SECRETS else None
+        if path is not None:
+            if text is not None:
+                raise SettingError(f"{name} and {file} are both set; unset one of them")
+            source, text = f"{file} ({path})", _content(file, path)
         if text is None:
             return default
-        # A variable that was meant to be filled from elsewhere and came out empty must not select the default, which
-        # for the database is another database.
-        if not text.strip():
-            raise SettingError(f"{name} is empty; unset it to get the default")
         try:
             return parse(text)
         except ValueError as error:
             # The cause may quote the value, password and all, in a traceback.
-            raise SettingError(f"{name} {error}") from None
+            raise SettingError(f"{source} {error}") from None
+
+    def _given(self, name: str) -> str | None:
+        text = self.environ.get(name)
+        # A variable that was meant to be filled from elsewhere and came out empty must not select the default, which
+        # for the database is another database.
+        if text is not None and not text.strip():
+            raise SettingError(f"{name} is empty; unset it to get the default")
+        return text
+
+
+def _content(name: str, path: str) -> str:
+    """The secret in a file, without the line feed that ends it. No message repeats any of it."""
+    # Nothing of the value is shown before it is known for a path: it may be the secret itself, set in the wrong place.
+    if not path.startswith("/") or not path.isprintable():
+        raise SettingError(f"{name} must be the absolute path of a file that holds the secret")
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(SECRET_FILE_BYTES_MAX + 1)
+    except OSError as error:
+        raise SettingError(f"{name} names {path}, which cannot be read: {error.strerror}") from None
+    if len(content) > SECRET_FILE_BYTES_MAX:
+        raise SettingError(f"{name} names {path}, which is longer than {SECRET_FILE_BYTES_MAX} bytes")
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        raise SettingError(f"{name} names {path}, which holds no text in UTF-8") from None
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text.strip():
+        raise SettingError(f"{name} names {path}, which is empty")
+    return text
 
 
 def _shown(text: str) -> str:
@@ -176,47 +214,3 @@ def _bootstrap_api_key(text: str) -> str:
             f"must have {BOOTSTRAP_API_KEY_LENGTH_MIN} to {BOOTSTRAP_API_KEY_LENGTH_MAX} characters, not {len(text)}"
         )
     return text
-
-
-def _postgres_url(text: str) -> str:
-    parts = _url(text, POSTGRES_SCHEMES, like="postgresql://user:password@host:5432/database")
-    hosts = parts.netloc.rpartition("@")[2].split(",")
-    if len(hosts) > 1 and "" in hosts:
-        raise ValueError("has an empty name in its list of hosts")
-    for host in hosts:
-        _check_host_and_port(host)
-    return text
-
-
-def _redis_url(text: str) -> str:
-    parts = _url(text, REDIS_SCHEMES, like="redis://:password@host:6379/0")
-    _check_host_and_port(parts.netloc.rpartition("@")[2])
-    if parts.scheme == "unix" and not parts.path:
-        raise ValueError("must name a socket, like unix:///path/to/redis.sock")
-    return text
-
-
-def _url(text: str, schemes: tuple[str, ...], *, like: str) -> SplitResult:
-    """The parts of a URL, checked as far as that goes without knowing its use. No message repeats any of it."""
-    scheme, separator, _ = text.partition("://")
-    if not separator or scheme not in schemes:
-        raise ValueError(f"must be a URL like {like}")
-    if not text.isprintable() or " " in text or "#" in text:
-        raise ValueError(
-            "has a character that must be percent-encoded in a URL (a space, #, or one that does not print)"
-        )
-    try:
-        parts = urlsplit(text)
-        if parts.query:
-            parse_qs(parts.query, keep_blank_values=True, strict_parsing=True)
-    except ValueError:
-        raise ValueError("is not a well-formed URL") from None
-    return parts
-
-
-def _check_host_and_port(text: str) -> None:
-    match = _HOST_AND_PORT.fullmatch(text)
-    if match is None or not 1 <= int(match["port"] or 1) <= 65_535:
-        raise ValueError(
-            "has a host or port that is none; in a user name or password, / ? : @ [ ] must be percent-encoded"
-        )

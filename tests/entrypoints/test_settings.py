@@ -1,12 +1,14 @@
 """Every setting: its default, what it takes, and the line that it stops the start with."""
 
 import inspect
+import os
 from pathlib import Path
 
+import attrs
 import pytest
 
 from entrypoints import settings
-from entrypoints.settings import KNOWN, SettingError, Settings
+from entrypoints.settings import FILE_SUFFIX, KNOWN, SECRET_FILE_BYTES_MAX, SECRETS, SettingError, Settings
 
 POSTGRES = "postgresql://wallet:s3cret@db:5432/wallet"
 KEY = "a-key-of-exactly-24-char"
@@ -118,6 +120,28 @@ def test_a_good_value_is_taken(name: str, text: str, field: str, value: object) 
         ("WALLET_REDIS_URL", "http://:s3cret@cache", "must be a URL like redis://"),
         ("WALLET_REDIS_URL", "redis://:s3cret@cache:port", "host or port"),
         ("WALLET_REDIS_URL", "unix://", "must name a socket"),
+        ("WALLET_DATABASE_URL", f"{POSTGRES}?sslmode=verify", "an sslmode that is none of disable, allow, prefer"),
+        ("WALLET_DATABASE_URL", f"{POSTGRES}?sslrootcert=/etc/passwd", "add sslmode=verify-full"),
+        ("WALLET_DATABASE_URL", f"{POSTGRES}?sslrootcert=/etc/passwd&sslmode=prefer", "add sslmode=verify-full"),
+        ("WALLET_DATABASE_URL", f"{POSTGRES}?sslrootcert=/etc/passwd&sslmode=verify-full", "no certificate in PEM"),
+        ("WALLET_DATABASE_URL", f"{POSTGRES}?sslrootcert=/no/such&sslmode=verify-ca", "/no/such as sslrootcert, which"),
+        ("WALLET_DATABASE_URL", f"{POSTGRES}?sslcrl=/no/such", "cannot be read: No such file"),
+        ("WALLET_DATABASE_URL", f"{POSTGRES}?sslcert=/no/such", "cannot be read: No such file"),
+        ("WALLET_DATABASE_URL", f"{POSTGRES}?sslkey=/etc", "cannot be read: Is a directory"),
+        (
+            "WALLET_REDIS_URL",
+            "redis://:s3cret@cache?ssl_ca_certs=/ca.pem",
+            "heeded only in a URL that begins with redi",
+        ),
+        (
+            "WALLET_REDIS_URL",
+            "rediss://:s3cret@cache?ssl_ca_cert=/ca.pem",
+            "option of TLS that is none of ssl_ca_certs",
+        ),
+        ("WALLET_REDIS_URL", "rediss://:s3cret@cache?ssl_ca_certs=/no/such", "as ssl_ca_certs, which cannot be read"),
+        ("WALLET_REDIS_URL", "rediss://:s3cret@cache?ssl_ca_certs=/etc/passwd", "holds no certificate in PEM"),
+        ("WALLET_REDIS_URL", "rediss://:s3cret@cache?ssl_keyfile=/no/such", "cannot be read"),
+        ("WALLET_REDIS_URL", "rediss://:s3cret@cache?ssl_cert_reqs=optional", "neither required nor none"),
         ("WALLET_HOST", "[::1]", "without brackets"),
         ("WALLET_HOST", "127.0.0.1:8080", "must be a host name or IP address"),
         ("WALLET_HOST", "127.0.0.256", "must be a host name or IP address"),
@@ -181,4 +205,85 @@ def test_secrets_are_not_in_the_repr() -> None:
 
 def test_each_known_name_is_read() -> None:
     source = inspect.getsource(Settings.from_environment)
-    assert [name for name in settings.KNOWN if f'"{name}"' not in source] == []
+    named = {name.removesuffix(FILE_SUFFIX) for name in settings.KNOWN}
+    assert [name for name in sorted(named) if f'"{name}"' not in source] == []
+
+
+SECRET_VALUES = {
+    "WALLET_DATABASE_URL": POSTGRES,
+    "WALLET_REDIS_URL": "rediss://:s3cret@cache",
+    "WALLET_BOOTSTRAP_API_KEY": "s3cret" * 5,
+}
+
+
+def test_whatever_is_kept_out_of_the_repr_may_be_in_a_file() -> None:
+    hidden = {f"WALLET_{field.name.upper()}" for field in attrs.fields(Settings) if not field.repr}
+    assert hidden == set(SECRETS) == set(SECRET_VALUES)
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_may_be_in_a_file(tmp_path: Path, name: str, end: str) -> None:
+    file = tmp_path / "secret"
+    file.write_bytes(f"{SECRET_VALUES[name]}{end}".encode())
+    given = Settings.from_environment({f"{name}_FILE": str(file)})
+    assert given == Settings.from_environment({name: SECRET_VALUES[name]})
+
+
+def refusal(environ: dict[str, str]) -> str:
+    with pytest.raises(SettingError) as caught:
+        Settings.from_environment(environ)
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    message = str(caught.value)
+    assert "s3cret" not in message
+    assert len(message.splitlines()) == 1
+    return message
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_and_its_file_are_not_both_taken(tmp_path: Path, name: str) -> None:
+    message = refusal({name: SECRET_VALUES[name], f"{name}_FILE": str(tmp_path)})
+    assert message == f"{name} and {name}_FILE are both set; unset one of them"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "which is empty"),
+        (b" \n", "which is empty"),
+        (b"s3cret\xff", "which holds no text in UTF-8"),
+        (b"s3cret" * SECRET_FILE_BYTES_MAX, "which is longer than 65536 bytes"),
+        (b"s3cret of no use\n\n", " must be "),
+        (POSTGRES.encode() + b"\n\n", " must be "),
+    ],
+)
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_file_that_holds_no_such_secret_is_named_and_not_quoted(
+    tmp_path: Path, name: str, content: bytes, says: str
+) -> None:
+    file = tmp_path / "secret"
+    file.write_bytes(content)
+    message = refusal({f"{name}_FILE": str(file)})
+    assert message.startswith(f"{name}_FILE ")
+    assert str(file) in message
+    assert says in message or "percent-encoded" in message
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
+    missing = tmp_path / "missing"
+    assert refusal({f"{name}_FILE": str(missing)}) == (
+        f"{name}_FILE names {missing}, which cannot be read: No such file or directory"
+    )
+    assert refusal({f"{name}_FILE": str(tmp_path)}).endswith("cannot be read: Is a directory")
+
+
+@pytest.mark.parametrize("text", [POSTGRES, "s3cret-key-in-the-wrong-place", "s3cret/file", "/s3cret\n", "/s3cret\0"])
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_in_place_of_its_files_path_is_not_shown(name: str, text: str) -> None:
+    assert refusal({f"{name}_FILE": text}) == f"{name}_FILE must be the absolute path of a file that holds the secret"
+
+
+@pytest.mark.parametrize("name", sorted({*KNOWN} - {*SECRETS} - {f"{name}_FILE" for name in SECRETS}))
+def test_what_is_no_secret_is_in_no_file(name: str) -> None:
+    assert refusal({f"{name}_FILE": os.devnull}).startswith(f"{name}_FILE is not a setting; did you mean ")
