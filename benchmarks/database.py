@@ -18,6 +18,20 @@ WALLETS: Final = 100_000
 
 PGBENCH: Final = BINARIES / "pgbench"
 
+SETTINGS: Final = (
+    "server_version",
+    "fsync",
+    "synchronous_commit",
+    "full_page_writes",
+    "wal_sync_method",
+    "wal_level",
+    "wal_compression",
+    "shared_buffers",
+    "max_wal_size",
+    "checkpoint_timeout",
+)
+"""What decides how durable the database is, and most of what decides how fast."""
+
 T = TypeVar("T")
 
 
@@ -45,9 +59,9 @@ def ask(dsn: str, use: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
     return asyncio.run(run())
 
 
-def fetch_value(dsn: str, query: str, *arguments: object) -> Any:
-    """The first column of the first row."""
-    return ask(dsn, lambda connection: connection.fetchval(query, *arguments))
+def fetch_row(dsn: str, query: str, *arguments: object) -> Any:
+    """The first row."""
+    return ask(dsn, lambda connection: connection.fetchrow(query, *arguments))
 
 
 def execute(dsn: str, *statements: str) -> None:
@@ -58,3 +72,20 @@ def execute(dsn: str, *statements: str) -> None:
             await connection.execute(statement)
 
     ask(dsn, run)
+
+
+def settings_of(dsn: str) -> dict[str, str]:
+    """The settings that matter, as they are."""
+    shown = ", ".join(f"current_setting('{name}')" for name in SETTINGS)
+    return dict(zip(SETTINGS, fetch_row(dsn, f"SELECT {shown}"), strict=True))
+
+
+def wal_bytes(dsn: str) -> int:
+    """How much has been written to the write-ahead log since there is one."""
+    return int(fetch_row(dsn, "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint")[0])
+
+
+def disk_bytes(dsn: str) -> int:
+    """What the tables and indexes of a database take on disk."""
+    query = "SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class WHERE relkind = 'r' AND relnamespace = $1::regnamespace"
+    return int(fetch_row(dsn, query, "public")[0])

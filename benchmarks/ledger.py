@@ -1,23 +1,31 @@
 """The ledger that is measured: a tenant with ``WALLETS`` wallets, opened through the library as a client would."""
 
 import asyncio
-from typing import Final
+import time
+from typing import Any, Final
 from uuid import UUID
 
+import attrs
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.ids import UuidV7
 from adapters.postgres.admin import Admin
 from adapters.postgres.engine import INDEX_ONLY_PLANS, create_engine
 from adapters.postgres.migrate import upgrade
 from adapters.postgres.schema import SERVICE_ROLE
 from adapters.postgres.unit_of_work import PostgresStore
-from benchmarks.database import WALLETS, execute, fetch_value
-from wallet_core import Applied, BatchLedger, OpenWallet
+from benchmarks.database import WALLETS, execute, fetch_row
+from wallet_core import Applied, BatchLedger, Command, OpenWallet, Outcome, PlaceHold
 
 TENANT_NAME: Final = "default"
 API_KEY: Final = "benchmark-key-of-24-characters-or-more"
 BATCH: Final = 1000
+FLOOR: Final = -(10**12)
+"""Wallets may be overdrawn, so that no debit is refused for want of money that nobody has paid in."""
+
+SETTLE_S_MAX: Final = 30
+SETTLED_S: Final = 0.05
 
 
 def wallet_id(number: int) -> UUID:
@@ -30,32 +38,86 @@ def writing_engine(dsn: str) -> AsyncEngine:
     return create_engine(dsn, role=SERVICE_ROLE, planner=INDEX_ONLY_PLANS)
 
 
-async def prepare_ledger(dsn: str) -> UUID:
-    """Migrate, make the tenant and its key, and open the wallets. Returns the tenant."""
+@attrs.frozen
+class Held:
+    """What the ledger has: how many transactions were applied, and the sums of its wallets' versions and balances."""
+
+    transactions: int
+    versions: int
+    balance: int
+
+
+@attrs.frozen
+class Ledger:
+    """A database with a tenant and its wallets."""
+
+    dsn: str
+    tenant: UUID
+    wallets: int = WALLETS
+
+    def last_id(self) -> UUID:
+        """The newest transaction, once no batch is under way any more. Later ones have greater ids."""
+        query = "SELECT id FROM transactions WHERE tenant_id = $1 ORDER BY id DESC LIMIT 1"
+        deadline = time.monotonic() + SETTLE_S_MAX
+        last: UUID | None = None
+        while time.monotonic() < deadline:
+            found: UUID = fetch_row(self.dsn, query, self.tenant)[0]
+            if found == last:
+                return found
+            last = found
+            # Requests whose client has gone are carried out nevertheless, within a few batches' time.
+            time.sleep(SETTLED_S)
+        raise RuntimeError("the ledger is still being written, long after the load has ended")
+
+    def sums(self) -> tuple[int, int]:
+        """The sums of its wallets' versions and balances."""
+        query = "SELECT sum(version)::bigint, sum(balance)::bigint FROM wallets WHERE tenant_id = $1"
+        versions, balance = fetch_row(self.dsn, query, self.tenant)
+        return versions, balance
+
+    def written_since(self, last: UUID) -> int:
+        """How many transactions were applied after this one."""
+        query = "SELECT count(*) FROM transactions WHERE tenant_id = $1 AND id > $2 AND outcome = 'applied'"
+        return int(fetch_row(self.dsn, query, self.tenant, last)[0])
+
+    def place_holds(self, count: int) -> list[UUID]:
+        """Place holds of 1, spread over the wallets."""
+        commands = [PlaceHold(f"hold-{n}", wallet_id(n % self.wallets + 1), 1) for n in range(count)]
+        return [transaction.id for transaction in asyncio.run(_carry_out(self.dsn, self.tenant, commands))]
+
+
+def prepared_ledger(server: EmbeddedPostgres, name: str, wallets: int = WALLETS) -> Ledger:
+    """A new database with the schema, the tenant, its key, and its wallets. Ends with a checkpoint, so that no load
+    pays for what was written before it."""
+    execute(server.url("postgres"), f"CREATE DATABASE {name}")
+    ledger = asyncio.run(open_ledger(server.url(name), wallets))
+    execute(ledger.dsn, "VACUUM ANALYZE", "CHECKPOINT")
+    return ledger
+
+
+async def open_ledger(dsn: str, wallets: int) -> Ledger:
+    """The same in a database that is there."""
     await upgrade(dsn)
     owner = create_engine(dsn, pool_size=1)
     await Admin(owner).ensure_key(TENANT_NAME, "benchmark", API_KEY, ["read", "write"])
     tenant = await Admin(owner).ensure_tenant(TENANT_NAME)
     await owner.dispose()
+    opened = [OpenWallet(f"open-{n}", "EUR", wallet_id(n), floor=FLOOR) for n in range(1, wallets + 1)]
+    await _carry_out(dsn, tenant, opened)
+    return Ledger(dsn, tenant, wallets)
+
+
+async def _carry_out(dsn: str, tenant: UUID, commands: list[Any]) -> list[Any]:
+    """Carry out commands all of which have to be applied, and return their transactions."""
     engine = writing_engine(dsn)
     ledger = BatchLedger(PostgresStore(engine), UuidV7())
-    for start in range(1, WALLETS + 1, BATCH):
-        commands = [OpenWallet(f"open-{n}", "EUR", wallet_id(n)) for n in range(start, start + BATCH)]
-        outcomes = await ledger.execute(tenant, commands)
-        if not all(isinstance(outcome, Applied) for outcome in outcomes):
-            raise RuntimeError(f"wallets could not be opened: {outcomes[0]}")
+    outcomes: list[Outcome] = []
+    for start in range(0, len(commands), BATCH):
+        batch: list[Command] = commands[start : start + BATCH]
+        outcomes += await ledger.execute(tenant, batch)
     await engine.dispose()
-    return tenant
-
-
-def prepared_ledger(dsn: str) -> UUID:
-    """The same, from synchronous code, with a checkpoint, so that no load pays for what was written before it."""
-    tenant = asyncio.run(prepare_ledger(dsn))
-    execute(dsn, "VACUUM ANALYZE", "CHECKPOINT")
-    return tenant
-
-
-def applied(dsn: str, prefix: str) -> int:
-    """How many commands took effect, of those whose keys start with this."""
-    query = "SELECT count(*) FROM transactions WHERE outcome = 'applied' AND starts_with(idempotency_key, $1)"
-    return int(fetch_value(dsn, query, prefix))
+    applied = [outcome.transaction for outcome in outcomes if isinstance(outcome, Applied)]
+    if len(applied) != len(commands):
+        refused = next(outcome for outcome in outcomes if not isinstance(outcome, Applied))
+        raise RuntimeError(f"the ledger cannot be prepared: {refused}")
+    return applied

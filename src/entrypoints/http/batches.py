@@ -1,6 +1,7 @@
 """Batches and fences: writes whose idempotency keys are in the body."""
 
-from typing import Annotated, Any, Final, cast
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, cast, get_args
 from uuid import UUID
 
 from litestar.types import HTTPScope, Receive
@@ -87,6 +88,11 @@ BatchCommand = (
 )
 
 
+_SHAPES: Final[Mapping[str, type[BatchCommand]]] = {
+    str(shape.__struct_config__.tag): shape for shape in get_args(BatchCommand)
+}
+
+
 class BatchBody(Struct, forbid_unknown_fields=True):
     """Commands that are decided in order, each on its own."""
 
@@ -140,7 +146,17 @@ async def fence(service: Service, tenant: UUID, scope: HTTPScope, receive: Recei
 
 def _command(document: object) -> Command:
     """The command that one member of a batch asks for. Raises ``Refused``."""
-    return checked(lambda: _made(shaped(document, cast("type[BatchCommand]", BatchCommand))))
+    return checked(lambda: _made(shaped(document, _shape_of(document))))
+
+
+def _shape_of(document: object) -> type[BatchCommand]:
+    """The shape that the document says it has; for one that says nothing of the kind, all of them, which tells why.
+
+    The validator keeps what it finds out about a class, and finds it out again each time for a union: in 15 µs.
+    """
+    tag = document.get("type") if isinstance(document, dict) else None
+    shape = _SHAPES.get(tag) if isinstance(tag, str) else None
+    return cast("type[BatchCommand]", BatchCommand) if shape is None else shape
 
 
 def _made(item: BatchCommand) -> Command:
