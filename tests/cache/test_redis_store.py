@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from random import Random
-from typing import Any
 
 import pytest
-from redis.asyncio.connection import AbstractConnection, SSLConnection
+from redis.asyncio.connection import AbstractConnection
 
 from adapters.redis.client import CONNECTIONS_MAX, RedisStore
 from adapters.redis.store import StoreAway, StoreRefused
@@ -212,8 +211,3 @@ async def test_the_url_cannot_lift_limits_or_have_values_decoded(redis: RedisSer
 def test_a_url_that_makes_no_sense_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="URL"):
         RedisStore(url)
-
-
-def test_rediss_is_tls() -> None:
-    pool: Any = RedisStore("rediss://localhost?ssl_ca_certs=/nowhere")._client.connection_pool
-    assert isinstance(pool.make_connection(), SSLConnection)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import parse_url
@@ -11,6 +12,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
 from adapters.redis.store import StoreAway, StoreRefused
+from adapters.redis.tls import TlsConnection, refused_certificate, tls_context
 
 CONNECTIONS_MAX: Final = 8
 """How many questions are under way at a time; those of further tenants wait, as part of the time that a call has."""
@@ -19,7 +21,8 @@ STEP_S_MAX: Final = 0.05
 """The limit of connecting, in seconds. That of a whole call is the caller's, and no longer."""
 
 HEEDED: Final = frozenset({"connection_class", "host", "port", "path", "db", "username", "password"})
-"""What a URL may say, and options of TLS."""
+"""What a URL may say, and what begins like this:"""
+TLS_PREFIX: Final = "ssl_"
 
 PROBE_KEY: Final = b"wallet:probe"
 
@@ -27,14 +30,14 @@ PROBE_KEY: Final = b"wallet:probe"
 class RedisStore:
     """``KeyValues`` on the Redis of a URL: ``redis://``, ``rediss://`` (TLS) or ``unix://``.
 
-    Of the URL's query, ``db`` counts, and what begins with ``ssl_``. Raises ``ValueError`` if that makes no sense.
-    Nothing that is raised later carries what Redis said, which may repeat a password.
+    Of the URL's query, ``db`` counts, and for TLS the options of ``tls.tls_context``. Raises ``ValueError`` if that
+    makes no sense. Nothing that is raised later carries what Redis said, which may repeat a password.
     """
 
     def __init__(self, url: str, connections_max: int = CONNECTIONS_MAX) -> None:
         named: Mapping[str, Any] = {**parse_url(url)}
         options: dict[str, Any] = {
-            **{name: value for name, value in named.items() if name in HEEDED or name.startswith("ssl_")},
+            **{name: value for name, value in named.items() if name in HEEDED},
             "max_connections": connections_max,
             "timeout": None,
             "socket_connect_timeout": STEP_S_MAX,
@@ -49,6 +52,9 @@ class RedisStore:
             "protocol": 2,
             "driver_info": None,
         }
+        if urlsplit(url).scheme == "rediss":
+            asked = {name: value for name, value in named.items() if name.startswith(TLS_PREFIX)}
+            options |= {"connection_class": TlsConnection, "context": tls_context(asked)}
         self._client = Redis(connection_pool=BlockingConnectionPool(**options))
 
     async def get_many(self, keys: Sequence[bytes]) -> Sequence[object]:
@@ -89,4 +95,4 @@ def _translating() -> Iterator[None]:
         raise StoreRefused(type(refusal).__name__) from refusal
     except Exception as failure:
         # Whatever a server says that makes the client stumble: it is no use.
-        raise StoreAway(type(failure).__name__) from failure
+        raise StoreAway(refused_certificate(failure) or type(failure).__name__) from failure
