@@ -6,6 +6,7 @@ It prepares a database, one of the service's own if none is given, and puts the 
 import asyncio
 import os
 import secrets
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from functools import partial
@@ -259,6 +260,11 @@ def explained() -> Iterator[None]:
         yield
     except EmbeddedPostgresError as error:
         raise DatabaseUnusable(str(error)) from error
+    except ssl.SSLCertVerificationError as error:
+        # It is a ValueError too, and yet no value of ours.
+        raise DatabaseUnusable(
+            f"the database cannot be used: its certificate is refused: {error.verify_message}"
+        ) from error
     except (MigrationError, ValueError) as error:
         raise BootstrapError(str(error)) from error
     except (Unavailable, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
