@@ -1,13 +1,23 @@
 """The contract suite runs over every adapter of the ports, so that none of them can be a special case."""
 
 from collections.abc import AsyncIterator, Iterator
+from typing import Final
 
 import pytest
 
 from tests.databases import Databases
 from tests.support.cached import CACHED, cached_world
+from tests.support.over_http import LEDGER_OVER_HTTP, READER_OVER_HTTP, Services, http_world, services_over
 from tests.support.redis import RedisServer, redis_server
 from tests.support.stores import ISOLATIONS, MEMORY, World, memory_world, postgres_world
+
+NOT_OVER_HTTP: Final = {
+    # The API tells of a fence that there is one, and neither its id nor its time.
+    "test_a_fence_comes_back_exactly_as_it_was_decided",
+    # This one asks no ledger: it is about what a store keeps.
+    "test_a_rejection_for_every_reason_comes_back_exactly_as_it_was_decided",
+}
+"""Tests of ledgers that the client has no part in. Its own are in ``tests/client``."""
 
 
 @pytest.fixture(scope="session")
@@ -25,11 +35,25 @@ def ledger_redis() -> Iterator[RedisServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def ledger_services(ledger_database: str) -> Iterator[Services]:
+    """The service over that database, as many tests reach it over HTTP."""
+    with services_over(ledger_database) as services:
+        yield services
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Have each test run over every store, and with a cache in front where it is ledgers that are tested."""
+    """Have each test run over every store, and with a cache in front where it is ledgers that are tested.
+
+    Those run over HTTP too, and so do the tests of readers. Units of work and snapshots are nothing that the API has.
+    """
     if "world" in metafunc.fixturenames:
-        cached = [CACHED] if getattr(metafunc.module, "OF_LEDGERS", False) else []
-        metafunc.parametrize("world", [MEMORY, *ISOLATIONS, *cached], indirect=True)
+        over: list[str] = []
+        if getattr(metafunc.module, "OF_LEDGERS", False):
+            over = [CACHED] if metafunc.function.__name__ in NOT_OVER_HTTP else [CACHED, LEDGER_OVER_HTTP]
+        elif getattr(metafunc.module, "OF_READERS", False):
+            over = [READER_OVER_HTTP]
+        metafunc.parametrize("world", [MEMORY, *ISOLATIONS, *over], indirect=True)
 
 
 @pytest.fixture
@@ -40,6 +64,9 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     elif request.param == CACHED:
         redis = request.getfixturevalue("ledger_redis")
         opened = cached_world(request.getfixturevalue("ledger_database"), redis.socket_url)
+    elif request.param in (LEDGER_OVER_HTTP, READER_OVER_HTTP):
+        services = request.getfixturevalue("ledger_services")
+        opened = http_world(services, reading=request.param == READER_OVER_HTTP)
     else:
         opened = postgres_world(request.getfixturevalue("ledger_database"), ISOLATIONS[request.param])
     async with opened as world:

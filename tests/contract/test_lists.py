@@ -24,6 +24,9 @@ from wallet_core import (
     transfer,
 )
 
+OF_READERS = True
+"""These tests are about what a reader tells, wherever it has it from."""
+
 MANY = [id_number(number) for number in range(500, 525)]
 
 Cursor = TypeVar("Cursor")

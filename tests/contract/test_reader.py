@@ -17,6 +17,9 @@ from wallet_core import (
 )
 from wallet_core.ports import PastWallet
 
+OF_READERS = True
+"""These tests are about what a reader tells, wherever it has it from."""
+
 # -------------------------------------------------------------------- single things
 
 
