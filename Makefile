@@ -50,8 +50,8 @@ lock: setup-dev ## pin anew after a change to pyproject.toml; UPGRADE=--upgrade 
 torture: setup-dev ## break everything under load for MINUTES (default 5), and check; SEED= repeats a schedule
 	$(BIN)/wallet torture --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED)) --report torture.html $(TORTURE_ARGS)
 
-bench: setup-dev ## measure on this machine
-	$(BIN)/python -m benchmarks
+bench: setup-dev ## measure on this machine, in about ten minutes; BENCH_ARGS="--seconds 2 --parts yardstick credits"
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 clean: ## remove what was installed and built; data in .wallet stays
 	rm -rf $(VENV) frontend/node_modules src/entrypoints/ui .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

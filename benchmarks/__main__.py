@@ -1,83 +1,72 @@
-"""Runs the loads one after the other, and prints a table of ratios to the yardstick."""
+"""Measures the service against a yardstick, on this machine and in one run: rates, latencies, CPU, memory, bytes."""
 
 import argparse
+import json
 import signal
 import sys
-import tempfile
-import time
 from pathlib import Path
-from typing import Final
+from typing import Any
 
-from adapters.embedded_postgres import EmbeddedPostgres
-from benchmarks.database import database, fetch_value
-from benchmarks.http_loads import batches, credits, wrk
-from benchmarks.ledger import prepared_ledger
-from benchmarks.library_loads import library
+from benchmarks.plot import svg
 from benchmarks.rows import Report
-from benchmarks.service import Service, on_database, serving
-from benchmarks.yardstick import yardstick
-
-WRITES_BEFORE_MEMORY: Final = 100_000
-MEMORY_S_MAX: Final = 120
-PARTS: Final = ("start", "yardstick", "library", "http")
+from benchmarks.run import PARTS, Options, run
+from benchmarks.tables import markdown
+from benchmarks.targets import document
+from benchmarks.wrk import KINDS_OF_KEYS
 
 
 def main() -> None:
-    """Parse the command line, and run what it names."""
+    """Parse the command line, and run what it names. Exits with 1 if a load failed or what it told is not true."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--seconds", type=int, default=5, help="how long each load lasts (default: %(default)s)")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to run (default: all)")
     parser.add_argument(
-        "--results", type=Path, default=Path(".benchmarks"), help="where the JSON goes (default: %(default)s)"
+        "--growth",
+        nargs="+",
+        type=int,
+        default=[0, 1, 10],
+        metavar="MILLIONS",
+        help="the sizes of the ledgers of the part growth, in millions of transactions (default: 0 1 10)",
     )
+    parser.add_argument("--workers", type=int, help="processes of the service (default: as many as it has by default)")
+    parser.add_argument(
+        "--keys",
+        choices=KINDS_OF_KEYS,
+        default="random",
+        help="idempotency keys that are UUIDs at random, or in the order of time (default: %(default)s)",
+    )
+    parser.add_argument("--results", type=Path, default=Path(".benchmarks"), help="folder (default: %(default)s)")
+    parser.add_argument("--markdown", type=Path, help="where the tables go besides the folder of the results")
+    parser.add_argument("--plot", type=Path, help="where the picture goes besides the folder of the results")
+    parser.add_argument("--from", type=Path, dest="source", help="run nothing, and take the results from this JSON")
     options = parser.parse_args()
     # So that servers that run by then are stopped.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    report = Report()
-    if "start" in options.parts:
-        _start(report)
-    with database() as server:
-        _loads(report, server, options.parts, options.seconds)
-    print(f"\n{report.table()}\n\n{report.save(options.results)}")
+    if options.source is not None:
+        results: dict[str, Any] = json.loads(options.source.read_text())
+    else:
+        report = run(Options(options.seconds, options.parts, options.growth, options.keys, options.workers))
+        results = _kept(report, options.results)
+    tables = markdown(results)
+    print(f"\n{tables}")
+    if options.markdown:
+        options.markdown.write_text(tables)
+    if options.plot:
+        options.plot.write_text(svg(results))
+    if results["failures"]:
+        sys.exit(1)
 
 
-def _start(report: Report) -> None:
-    """How long the service takes to its first answer, on a new folder and on one that has a database."""
-    with tempfile.TemporaryDirectory(prefix="wallet-bench-") as folder:
-        for name in ("first start with its own database, s", "later start, s"):
-            with serving({"WALLET_DATA_DIR": str(Path(folder) / "data")}) as service:
-                report.figure(name, service.started_s)
-
-
-def _loads(report: Report, server: EmbeddedPostgres, parts: tuple[str, ...], seconds: int) -> None:
-    if "yardstick" in parts:
-        report.add(yardstick(server, seconds))
-    if not {"library", "http"} & set(parts):
-        return
-    dsn = server.url()
-    tenant = prepared_ledger(dsn)
-    if "library" in parts:
-        report.add(library(dsn, tenant, seconds))
-    if "http" in parts:
-        with serving(on_database(dsn)) as service:
-            before = _transactions(dsn)
-            report.add(credits(service, dsn, seconds))
-            report.add(batches(service, dsn, seconds))
-            _memory(report, service, dsn, before)
-
-
-def _memory(report: Report, service: Service, dsn: str, before: int) -> None:
-    """What a worker takes once it has written enough, which the loads so far may have fallen short of."""
-    deadline = time.monotonic() + MEMORY_S_MAX
-    part = 0
-    while (written := _transactions(dsn) - before) < WRITES_BEFORE_MEMORY and time.monotonic() < deadline:
-        part += 1
-        wrk(service, "batches.lua", 1, 1, [f"memory-{part}", "1000", "1000"])
-    report.figure(f"memory of a worker after {written:,} writes, MiB", service.memory_mib())
-
-
-def _transactions(dsn: str) -> int:
-    return int(fetch_value(dsn, "SELECT count(*) FROM transactions"))
+def _kept(report: Report, folder: Path) -> dict[str, Any]:
+    """Write the JSON of a run, its tables and its picture, and return the first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    results = document(report)
+    path = folder / f"{report.started_at:%Y%m%dT%H%M%SZ}.json"
+    path.write_text(json.dumps(results, indent=2) + "\n")
+    path.with_suffix(".md").write_text(markdown(results))
+    path.with_suffix(".svg").write_text(svg(results))
+    print(f"\n{path}")
+    return results
 
 
 if __name__ == "__main__":

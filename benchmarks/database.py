@@ -87,5 +87,5 @@ def wal_bytes(dsn: str) -> int:
 
 def disk_bytes(dsn: str) -> int:
     """What the tables and indexes of a database take on disk."""
-    query = "SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class WHERE relkind = 'r' AND relnamespace = $1::regnamespace"
-    return int(fetch_row(dsn, query, "public")[0])
+    query = "SELECT sum(pg_total_relation_size(relid))::bigint FROM pg_stat_user_tables"
+    return int(fetch_row(dsn, query)[0])

@@ -25,7 +25,14 @@ FLOOR: Final = -(10**12)
 """Wallets may be overdrawn, so that no debit is refused for want of money that nobody has paid in."""
 
 SETTLE_S_MAX: Final = 30
-SETTLED_S: Final = 0.05
+SETTLED_S: Final = 0.2
+"""Longer than a batch takes, and what is decoded and decided before it."""
+
+STATE: Final = """
+    SELECT (SELECT count(*) FROM transactions WHERE tenant_id = $1 AND id > $2 AND outcome = 'applied'),
+        sum(version)::bigint, sum(balance)::bigint
+    FROM wallets WHERE tenant_id = $1
+"""
 
 
 def wallet_id(number: int) -> UUID:
@@ -39,12 +46,18 @@ def writing_engine(dsn: str) -> AsyncEngine:
 
 
 @attrs.frozen
-class Held:
-    """What the ledger has: how many transactions were applied, and the sums of its wallets' versions and balances."""
+class State:
+    """How many transactions were applied since some other one, and the sums of all wallets' versions and balances."""
 
     transactions: int
     versions: int
     balance: int
+
+    def minus(self, before: "State") -> "State":
+        """By how much it has grown."""
+        return State(
+            self.transactions - before.transactions, self.versions - before.versions, self.balance - before.balance
+        )
 
 
 @attrs.frozen
@@ -55,30 +68,26 @@ class Ledger:
     tenant: UUID
     wallets: int = WALLETS
 
-    def last_id(self) -> UUID:
-        """The newest transaction, once no batch is under way any more. Later ones have greater ids."""
-        query = "SELECT id FROM transactions WHERE tenant_id = $1 ORDER BY id DESC LIMIT 1"
+    def settle(self) -> None:
+        """Return when no batch is under way any more: requests are carried out although their client has gone."""
         deadline = time.monotonic() + SETTLE_S_MAX
         last: UUID | None = None
-        while time.monotonic() < deadline:
-            found: UUID = fetch_row(self.dsn, query, self.tenant)[0]
-            if found == last:
-                return found
+        while (found := self.last_id()) != last:
+            if time.monotonic() > deadline:
+                raise RuntimeError("the ledger is still being written, long after the load has ended")
             last = found
-            # Requests whose client has gone are carried out nevertheless, within a few batches' time.
             time.sleep(SETTLED_S)
-        raise RuntimeError("the ledger is still being written, long after the load has ended")
 
-    def sums(self) -> tuple[int, int]:
-        """The sums of its wallets' versions and balances."""
-        query = "SELECT sum(version)::bigint, sum(balance)::bigint FROM wallets WHERE tenant_id = $1"
-        versions, balance = fetch_row(self.dsn, query, self.tenant)
-        return versions, balance
+    def last_id(self) -> UUID:
+        """The newest transaction. Later ones have greater ids."""
+        query = "SELECT id FROM transactions WHERE tenant_id = $1 ORDER BY id DESC LIMIT 1"
+        found: UUID = fetch_row(self.dsn, query, self.tenant)[0]
+        return found
 
-    def written_since(self, last: UUID) -> int:
-        """How many transactions were applied after this one."""
-        query = "SELECT count(*) FROM transactions WHERE tenant_id = $1 AND id > $2 AND outcome = 'applied'"
-        return int(fetch_row(self.dsn, query, self.tenant, last)[0])
+    def state(self, since: UUID) -> State:
+        """What it has, at one instant."""
+        transactions, versions, balance = fetch_row(self.dsn, STATE, self.tenant, since)
+        return State(transactions, versions, balance)
 
     def place_holds(self, count: int) -> list[UUID]:
         """Place holds of 1, spread over the wallets."""

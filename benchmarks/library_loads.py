@@ -1,67 +1,112 @@
 """Loads through the library, without HTTP: one process, on the same event loop that the service has."""
 
 import asyncio
-import itertools
 import random
 import statistics
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
-from uuid import UUID
 
+import attrs
 import uvloop
 
 from adapters.ids import UuidV7
 from adapters.postgres.unit_of_work import PostgresStore
-from benchmarks.database import WALLETS
-from benchmarks.ledger import wallet_id, writing_engine
-from benchmarks.rows import HOT_YARDSTICK, SPREAD_YARDSTICK, Row
+from benchmarks.ledger import Ledger, wallet_id, writing_engine
+from benchmarks.meter import Meter
+from benchmarks.rows import HOT, SPREAD, Row
+from benchmarks.stage import Stage
+from benchmarks.truth import Told, Untrue, witnessed
 from wallet_core import Applied, BatchLedger, Command, GroupCommit, credit
 
-CALLERS: Final = 64
+CALLERS: Final = (64, 1000)
 BATCH_SIZES: Final = (100, 1000)
 
 
-def library(dsn: str, tenant: UUID, seconds: int) -> Iterator[Row]:
-    """Single credits of ``CALLERS`` callers, spread and hot, and batches of each size of one caller."""
-    for wallets, name, yardstick in ((WALLETS, "spread", SPREAD_YARDSTICK), (1, "hot", HOT_YARDSTICK)):
-        yield _run(f"library, {CALLERS} callers, {name}", dsn, tenant, seconds, CALLERS, 1, wallets, yardstick)
+@attrs.frozen
+class Calls:
+    """How a load calls: ``callers`` at a time, each with ``size`` credits in a call, to the first ``wallets``."""
+
+    callers: int
+    size: int
+    wallets: int
+    seconds: int
+
+
+@attrs.define
+class Tally:
+    """What came of it."""
+
+    latencies_ms: list[float] = attrs.field(factory=list)
+    applied: int = 0
+    sent: int = 0
+    took_s: float = 0.0
+
+
+def library(stage: Stage) -> Iterator[Row]:
+    """Single credits of many callers, spread and hot, and batches of each size of one caller."""
+    spread, seconds = stage.ledger.wallets, stage.seconds
+    for callers in CALLERS:
+        name = f"library, {callers} callers, spread"
+        yield _row(stage, f"library-spread-{callers}", name, Calls(callers, 1, spread, seconds))
+    name = f"library, {CALLERS[0]} callers, hot"
+    yield _row(stage, f"library-hot-{CALLERS[0]}", name, Calls(CALLERS[0], 1, 1, seconds))
     for size in BATCH_SIZES:
-        yield _run(f"library, batches of {size}", dsn, tenant, seconds, 1, size, WALLETS, SPREAD_YARDSTICK)
+        name = f"library, batches of {size}, 1 caller, commands"
+        yield _row(stage, f"library-batches-{size}", name, Calls(1, size, spread, seconds))
 
 
-def _run(name: str, dsn: str, tenant: UUID, seconds: int, callers: int, size: int, wallets: int, yardstick: str) -> Row:
-    prefix = f"library-{callers}-{size}-{wallets}"
-    latencies_ms, effects, sent, took_s = uvloop.run(_load(dsn, tenant, seconds, callers, size, wallets, prefix))
-    percentiles = statistics.quantiles(latencies_ms, n=100)
-    return Row(name, effects / took_s, percentiles[49], percentiles[98], sent - effects, yardstick)
+def _row(stage: Stage, key: str, name: str, calls: Calls) -> Row:
+    try:
+        with witnessed(stage.ledger) as witness:
+            with Meter(stage.server, in_process=True).measured() as costs:
+                tally = uvloop.run(_load(stage.ledger, calls))
+            witness.tell(Told(tally.applied))
+    except Untrue as wrong:
+        stage.report.fail(f"{name}: {wrong}")
+    if tally.applied != tally.sent:
+        stage.report.fail(f"{name}: {tally.sent - tally.applied} commands were not applied")
+    percentiles = statistics.quantiles(tally.latencies_ms, n=100)
+    return Row(
+        key,
+        name,
+        tally.applied / tally.took_s,
+        percentiles[49],
+        percentiles[98],
+        costs,
+        yardstick=HOT if calls.wallets == 1 else SPREAD,
+        without_effect=tally.sent - tally.applied,
+        seconds=tally.took_s,
+    )
 
 
-async def _load(
-    dsn: str, tenant: UUID, seconds: int, callers: int, size: int, wallets: int, prefix: str
-) -> tuple[list[float], int, int, float]:
-    engine = writing_engine(dsn)
+async def _load(ledger: Ledger, calls: Calls) -> Tally:
+    engine = writing_engine(ledger.dsn)
     group = GroupCommit(BatchLedger(PostgresStore(engine), UuidV7()))
-    chance, numbers = random.Random(17), itertools.count()
-    latencies_ms: list[float] = []
-    effects = sent = 0
+    chance = random.Random()
+    tally = Tally()
 
     def batch() -> Sequence[Command]:
-        return [credit(f"{prefix}-{next(numbers)}", wallet_id(chance.randint(1, wallets)), 1) for _ in range(size)]
+        return [
+            credit(
+                str(uuid.UUID(int=chance.getrandbits(128), version=4)), wallet_id(chance.randint(1, calls.wallets)), 1
+            )
+            for _ in range(calls.size)
+        ]
 
     async def call(until: float, clock: Callable[[], float]) -> None:
-        nonlocal effects, sent
         while (started_at := clock()) < until:
-            outcomes = await group.execute(tenant, batch())
-            latencies_ms.append((clock() - started_at) * 1000)
-            sent += size
-            effects += sum(isinstance(outcome, Applied) for outcome in outcomes)
+            outcomes = await group.execute(ledger.tenant, batch())
+            tally.latencies_ms.append((clock() - started_at) * 1000)
+            tally.sent += calls.size
+            tally.applied += sum(isinstance(outcome, Applied) for outcome in outcomes)
 
     started_at = time.perf_counter()
     async with asyncio.TaskGroup() as tasks:
-        for _ in range(callers):
-            tasks.create_task(call(started_at + seconds, time.perf_counter))
-    took_s = time.perf_counter() - started_at
+        for _ in range(calls.callers):
+            tasks.create_task(call(started_at + calls.seconds, time.perf_counter))
+    tally.took_s = time.perf_counter() - started_at
     await group.close()
     await engine.dispose()
-    return latencies_ms, effects, sent, took_s
+    return tally

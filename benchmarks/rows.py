@@ -1,89 +1,144 @@
-"""What was measured, as ratios to the yardstick of the same run: a table for people, and JSON."""
+"""What was measured, as ratios to the yardstick of the same run: measured before and after, since machines vary."""
 
-import json
-import os
 import platform
+import statistics
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 import attrs
 
-SPREAD_YARDSTICK: Final = "pgbench, 32 clients, spread"
-HOT_YARDSTICK: Final = "pgbench, 32 clients, hot"
+from benchmarks.meter import Costs, machine
+
+SPREAD: Final = "pgbench-spread-32"
+HOT: Final = "pgbench-hot-32"
+SPREAD_ALONE: Final = "pgbench-spread-1"
+HOT_ALONE: Final = "pgbench-hot-1"
 
 
 @attrs.frozen
 class Row:
     """One load. ``per_second``: commands that took effect. Latencies are those of a request, in milliseconds.
 
-    ``yardstick`` names the row that it is to be held against; ``missed`` is how many requests had no effect.
+    ``yardstick`` is the key of the row that the rate is to be held against, ``alone`` that of the row for the median
+    latency. ``without_effect`` counts what had to be sent again, or was refused. ``range_per_second`` has the lowest
+    and the highest rate, if it was measured several times.
     """
 
+    key: str
     name: str
     per_second: float
-    p50_ms: float | None = None
-    p99_ms: float | None = None
-    missed: int = 0
-    yardstick: str | None = None
+    p50_ms: float
+    p99_ms: float
+    costs: Costs
+    yardstick: str
+    alone: str | None = None
+    without_effect: int = 0
+    seconds: float = 1.0
+    range_per_second: tuple[float, float] | None = None
     note: str = ""
+
+    @property
+    def wal_bytes_each(self) -> float | None:
+        """Bytes of the write-ahead log for each command that took effect."""
+        effects = self.per_second * self.seconds
+        return self.costs.wal_bytes / effects if effects else None
+
+
+def taken_in_turns(rows: Sequence[Row]) -> Row:
+    """One row of several runs of the same load, which took turns with others."""
+    rates = [row.per_second for row in rows]
+    costs = Costs(wal_bytes=sum(row.costs.wal_bytes for row in rows))
+    for name in ("service_cpu", "postgres_cpu", "generator_cpu", "redis_cpu", "memory_mib"):
+        known = [value for row in rows if (value := getattr(row.costs, name)) is not None]
+        setattr(costs, name, statistics.fmean(known) if known else None)
+    return attrs.evolve(
+        rows[0],
+        per_second=sum(row.per_second * row.seconds for row in rows) / sum(row.seconds for row in rows),
+        p50_ms=statistics.fmean(row.p50_ms for row in rows),
+        p99_ms=statistics.fmean(row.p99_ms for row in rows),
+        without_effect=sum(row.without_effect for row in rows),
+        seconds=sum(row.seconds for row in rows),
+        range_per_second=(min(rates), max(rates)),
+        note=f"{min(rates):,.0f} to {max(rates):,.0f} in {len(rates)} rounds",
+        costs=costs,
+    )
 
 
 @attrs.define
 class Report:
-    """Rows as they come in, and figures that are no rates."""
+    """Rows as they come in, figures that are no rates, and what went wrong."""
 
+    settings: dict[str, str] = attrs.field(factory=dict)
+    options: dict[str, Any] = attrs.field(factory=dict)
+    machine: dict[str, Any] = attrs.field(factory=machine)
+    started_at: datetime = attrs.field(factory=lambda: datetime.now(UTC))
     rows: list[Row] = attrs.field(factory=list)
     figures: dict[str, float] = attrs.field(factory=dict)
+    failures: list[str] = attrs.field(factory=list)
 
     def add(self, rows: Iterable[Row]) -> None:
         """Keep the rows, and show each as soon as it is known."""
         for row in rows:
             self.rows.append(row)
-            print(self._line(row), flush=True)
+            ratio = self.ratio(len(self.rows) - 1)
+            print(
+                f"{row.name:52} {row.per_second:>9,.0f}/s {'' if ratio is None else f'{ratio:.2f}':>7} "
+                f"{row.p50_ms:>8.2f} {row.p99_ms:>8.2f} ms  {row.note}",
+                flush=True,
+            )
 
     def figure(self, name: str, value: float) -> None:
         """Keep a figure, and show it."""
         self.figures[name] = value
-        print(f"{name:48} {value:>10,.1f}", flush=True)
+        print(f"{name:76} {value:>12,.1f}", flush=True)
 
-    def ratio(self, row: Row) -> float | None:
+    def fail(self, what: str) -> None:
+        """Keep what makes the run a failure, and show it."""
+        self.failures.append(what)
+        print(f"FAILED: {what}", flush=True)
+
+    def row(self, key: str) -> Row | None:
+        """The first row of this key."""
+        return next((row for row in self.rows if row.key == key), None)
+
+    def ratio(self, place: int) -> float | None:
         """The row's rate in terms of its yardstick's, if that was measured too."""
-        reference = next((other.per_second for other in self.rows if other.name == row.yardstick), 0.0)
-        return row.per_second / reference if reference else None
+        reference = self._nearby(place, self.rows[place].yardstick, "per_second")
+        return self.rows[place].per_second / reference if reference else None
 
-    def table(self) -> str:
-        """All rows, in Markdown."""
-        head = "| load | per second | × yardstick | p50 ms | p99 ms | without effect |"
-        return "\n".join([head, "| --- | --: | --: | --: | --: | --: |", *map(self._markdown, self.rows)])
+    def latency_ratio(self, place: int) -> float | None:
+        """The row's median latency in terms of that of its yardstick with one client."""
+        alone = self.rows[place].alone
+        reference = None if alone is None else self._nearby(place, alone, "p50_ms")
+        return self.rows[place].p50_ms / reference if reference else None
 
-    def save(self, folder: Path) -> Path:
-        """Write the JSON of this run, and return where to."""
-        folder.mkdir(parents=True, exist_ok=True)
-        now = datetime.now(UTC)
-        document: dict[str, Any] = {
-            "at": now.isoformat(timespec="seconds"),
-            "machine": {"cpus": os.cpu_count(), "platform": platform.platform(), "python": platform.python_version()},
-            "rows": [{**attrs.asdict(row), "ratio": self.ratio(row)} for row in self.rows],
+    def document(self) -> dict[str, Any]:
+        """All of it, for JSON. Tables and plots are made from this."""
+        return {
+            "at": self.started_at.isoformat(timespec="seconds"),
+            "took_s": round((datetime.now(UTC) - self.started_at).total_seconds()),
+            "machine": {**self.machine, "platform": platform.platform(), "python": platform.python_version()},
+            "options": self.options,
+            "settings": self.settings,
+            "rows": [
+                {
+                    **attrs.asdict(row),
+                    "ratio": self.ratio(place),
+                    "latency_ratio": self.latency_ratio(place),
+                    "wal_bytes_each": row.wal_bytes_each,
+                }
+                for place, row in enumerate(self.rows)
+            ],
             "figures": self.figures,
+            "failures": self.failures,
         }
-        path = folder / f"{now:%Y%m%dT%H%M%SZ}.json"
-        path.write_text(json.dumps(document, indent=2) + "\n")
-        return path
 
-    def _cells(self, row: Row) -> Sequence[str]:
-        ratio = self.ratio(row)
-        return (
-            f"{row.per_second:,.0f}",
-            "" if ratio is None else f"{ratio:.2f}",
-            "" if row.p50_ms is None else f"{row.p50_ms:.2f}",
-            "" if row.p99_ms is None else f"{row.p99_ms:.2f}",
-            f"{row.missed:,}",
-        )
-
-    def _line(self, row: Row) -> str:
-        return f"{row.name:48} " + " ".join(f"{cell:>10}" for cell in self._cells(row)) + f"  {row.note}"
-
-    def _markdown(self, row: Row) -> str:
-        return f"| {row.name} | " + " | ".join(self._cells(row)) + " |"
+    def _nearby(self, place: int, key: str, name: str) -> float | None:
+        """The mean of the yardstick's last measurement up to a row and the first one after it."""
+        if self.rows[place].key == key:
+            return float(getattr(self.rows[place], name))
+        before = next((row for row in reversed(self.rows[:place]) if row.key == key), None)
+        after = next((row for row in self.rows[place + 1 :] if row.key == key), None)
+        values = [float(getattr(row, name)) for row in (before, after) if row is not None]
+        return statistics.fmean(values) if values else None

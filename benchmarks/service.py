@@ -30,6 +30,10 @@ class Service:
     process: "subprocess.Popen[bytes]"
     started_s: float
 
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
     def memory_mib(self) -> float:
         """Resident memory of its largest Python process, in MiB: that of a worker."""
         parent = psutil.Process(self.process.pid)
@@ -63,9 +67,14 @@ def serving(settings: Mapping[str, str]) -> Iterator[Service]:
             process.wait()
 
 
-def on_database(dsn: str) -> dict[str, str]:
+def on_database(dsn: str, workers: int | None = None, redis_url: str | None = None) -> dict[str, str]:
     """Settings for a service on a database that is there, with the key that the loads send."""
-    return {"WALLET_DATABASE_URL": dsn, "WALLET_BOOTSTRAP_API_KEY": API_KEY}
+    settings = {"WALLET_DATABASE_URL": dsn, "WALLET_BOOTSTRAP_API_KEY": API_KEY}
+    if workers is not None:
+        settings["WALLET_WORKERS"] = str(workers)
+    if redis_url is not None:
+        settings["WALLET_REDIS_URL"] = redis_url
+    return settings
 
 
 def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]") -> None:

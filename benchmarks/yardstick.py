@@ -11,15 +11,20 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 from urllib.parse import parse_qs, urlsplit
 
+import attrs
+
 from adapters.embedded_postgres import EmbeddedPostgres
-from benchmarks.database import PGBENCH, WALLETS, execute, fetch_value
-from benchmarks.rows import HOT_YARDSTICK, SPREAD_YARDSTICK, Row
+from benchmarks.database import PGBENCH, WALLETS, execute, fetch_row
+from benchmarks.meter import Meter
+from benchmarks.rows import HOT, SPREAD, Row
 
 CLIENTS = (1, 8, 32)
 DATABASE = "yardstick"
 GRACE_S_MAX = 60
+WARM_UP_S = 2
 
 SCHEMA = (
     """CREATE TABLE wallet (
@@ -52,23 +57,62 @@ ROLLBACK;
 """
 
 
-def yardstick(server: EmbeddedPostgres, seconds: int) -> Iterator[Row]:
-    """One row for each number of clients, spread over all wallets and on one."""
-    execute(server.url("postgres"), f"CREATE DATABASE {DATABASE}")
-    dsn = server.url(DATABASE)
-    execute(dsn, *SCHEMA)
-    for clients in CLIENTS:
-        yield _run(dsn, f"pgbench, {clients} client{'s' * (clients > 1)}, spread", WALLETS, clients, seconds)
-    for clients in CLIENTS:
-        yield _run(dsn, f"pgbench, {clients} client{'s' * (clients > 1)}, hot", 1, clients, seconds)
+@attrs.frozen
+class Yardstick:
+    """The database of the yardstick, made and warmed up, in which each run goes on where the last one ended."""
 
+    server: EmbeddedPostgres
+    dsn: str
 
-def _run(dsn: str, name: str, wallets: int, clients: int, seconds: int) -> Row:
-    before = _effects(dsn)
-    with tempfile.TemporaryDirectory(prefix="wallet-bench-") as folder:
-        script = Path(folder) / "transaction.sql"
+    @classmethod
+    def prepared(cls, server: EmbeddedPostgres) -> Self:
+        """Make it on this server."""
+        execute(server.url("postgres"), f"CREATE DATABASE {DATABASE}")
+        dsn = server.url(DATABASE)
+        execute(dsn, *SCHEMA)
+        made = cls(server, dsn)
+        made.run(WALLETS, max(CLIENTS), WARM_UP_S)
+        return made
+
+    def runs(self, seconds: int) -> Iterator[Row]:
+        """One row for each number of clients, spread over all wallets and on one."""
+        for wallets in (WALLETS, 1):
+            for clients in CLIENTS:
+                yield self.run(wallets, clients, seconds)
+
+    def again(self, seconds: int) -> Iterator[Row]:
+        """What the ratios are made with, once more: the machine may have become faster or slower since."""
+        for wallets, clients in ((WALLETS, max(CLIENTS)), (1, max(CLIENTS)), (WALLETS, 1), (1, 1)):
+            yield attrs.evolve(self.run(wallets, clients, seconds), note="again")
+
+    def run(self, wallets: int, clients: int, seconds: int) -> Row:
+        """Run it once."""
+        before = self._effects()
+        with tempfile.TemporaryDirectory(prefix="wallet-bench-") as folder:
+            with Meter(self.server).measured() as costs:
+                self._pgbench(Path(folder), wallets, clients, seconds)
+            # Each line: client, its transactions so far, microseconds, script, and when.
+            lines = [line for log in Path(folder).glob("log*") for line in log.read_text().splitlines()]
+        latencies_ms = [int(line.split()[2]) / 1000 for line in lines]
+        effects = self._effects() - before
+        percentiles = statistics.quantiles(latencies_ms, n=100)
+        kind = "spread" if wallets > 1 else "hot"
+        return Row(
+            f"pgbench-{kind}-{clients}",
+            f"pgbench, {clients} client{'s' * (clients > 1)}, {kind}",
+            effects / seconds,
+            percentiles[49],
+            percentiles[98],
+            costs,
+            yardstick=SPREAD if wallets > 1 else HOT,
+            without_effect=len(latencies_ms) - effects,
+            seconds=seconds,
+        )
+
+    def _pgbench(self, folder: Path, wallets: int, clients: int, seconds: int) -> None:
+        script = folder / "transaction.sql"
         script.write_text(SCRIPT)
-        where = parse_qs(urlsplit(dsn).query)
+        where = parse_qs(urlsplit(self.dsn).query)
         command = [
             *(str(PGBENCH), "--no-vacuum", "--protocol", "prepared", "--file", str(script)),
             *("--define", f"wallets={wallets}", "--client", str(clients), "--jobs", str(min(2, clients))),
@@ -80,25 +124,9 @@ def _run(dsn: str, name: str, wallets: int, clients: int, seconds: int) -> Row:
         )
         if run.returncode != 0:
             raise RuntimeError(f"pgbench failed: {run.stderr.strip()}")
-        # Each line: client, its transactions so far, microseconds, script, and when.
-        latencies = [
-            int(line.split()[2]) / 1000 for log in Path(folder).glob("log*") for line in log.read_text().splitlines()
-        ]
-    effects = _effects(dsn) - before
-    percentiles = statistics.quantiles(latencies, n=100)
-    yardstick = SPREAD_YARDSTICK if wallets > 1 else HOT_YARDSTICK
-    return Row(
-        name,
-        effects / seconds,
-        percentiles[49],
-        percentiles[98],
-        missed=len(latencies) - effects,
-        yardstick=yardstick,
-    )
 
-
-def _effects(dsn: str) -> int:
-    return int(fetch_value(dsn, "SELECT sum(version - 1) FROM wallet"))
+    def _effects(self) -> int:
+        return int(fetch_row(self.dsn, "SELECT sum(version - 1)::bigint FROM wallet")[0])
 
 
 def _environment() -> dict[str, str]:

@@ -1,0 +1,50 @@
+"""The same spread load on ledgers of different sizes."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Final
+
+from adapters.embedded_postgres import EmbeddedPostgres
+from benchmarks.database import disk_bytes
+from benchmarks.fill import fill
+from benchmarks.http_loads import USUAL_CONNECTIONS, warm_up
+from benchmarks.ledger import Ledger, prepared_ledger
+from benchmarks.rows import Report, Row, taken_in_turns
+from benchmarks.service import Service, on_database, serving
+from benchmarks.stage import Stage
+
+MILLION: Final = 1_000_000
+ROUNDS: Final = 3
+
+
+def filled_ledgers(server: EmbeddedPostgres, report: Report, millions: Sequence[int]) -> dict[int, Ledger]:
+    """A ledger for each size, in millions of transactions; each is a database of its own."""
+    ledgers: dict[int, Ledger] = {}
+    for count in millions:
+        ledger = ledgers[count] = prepared_ledger(server, f"growth_{count}")
+        if count:
+            started_at = time.monotonic()
+            before = disk_bytes(ledger.dsn)
+            written = fill(ledger, count * MILLION)
+            report.figure(f"ledger of {count} million: seconds to fill it by SQL", time.monotonic() - started_at)
+            each = (disk_bytes(ledger.dsn) - before) / written
+            report.figure(f"ledger of {count} million: bytes on disk for each transaction", each)
+    return ledgers
+
+
+def growth(stages: Mapping[int, Stage], workers: int | None) -> Iterator[Row]:
+    """One row for each size. They take turns, so that a change of the machine meets all of them."""
+    found: dict[int, list[Row]] = {count: [] for count in stages}
+    with ExitStack() as stack:
+        services: dict[int, Service] = {}
+        for count, stage in stages.items():
+            services[count] = stack.enter_context(serving(on_database(stage.ledger.dsn, workers)))
+            warm_up(stage, services[count])
+        for _ in range(ROUNDS):
+            for count, stage in stages.items():
+                name = f"HTTP credits, {USUAL_CONNECTIONS} connections, spread, ledger of {count} million"
+                load = stage.load("credits.lua", USUAL_CONNECTIONS)
+                found[count].append(stage.row(f"growth-{count}", name, [services[count]], load))
+    for rows in found.values():
+        yield taken_in_turns(rows)
