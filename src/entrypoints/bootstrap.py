@@ -44,7 +44,7 @@ from entrypoints.http.app import create_app
 from entrypoints.http.lab import Lab
 from entrypoints.http.service import Service
 from entrypoints.settings import Settings
-from wallet_core.group_commit import GroupCommit
+from wallet_core.group_commit import STACKED_COMMANDS_MIN, GroupCommit
 from wallet_core.ledger import BatchLedger
 from wallet_core.ports import Store, Unavailable
 from wallet_core.replays import CachedLedger
@@ -138,11 +138,12 @@ def application(settings: Settings, database_url: str) -> ASGIApp:
     if settings.redis_url is not None:
         history = HistoryWatch(connect(pool_size=1), [writing, reading])
         cache = _replay_cache(settings.redis_url, history, failpoints)
-    batches = BatchLedger(store, UuidV7())
+    batches = BatchLedger(store, UuidV7(), stacks=True)
     group = GroupCommit(
         batches if cache is None else CachedLedger(batches, cache),
         batches_max=LEDGER_CONNECTIONS,
         wait_s_max=timeout_ms / 1000 * QUEUE_SHARE,
+        stacked_commands_min=STACKED_COMMANDS_MIN,
     )
     ledger = FaultyLedger(group, failpoints) if failpoints else group
     cache_asked = None if cache is None else cache.is_asked

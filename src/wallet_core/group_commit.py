@@ -27,6 +27,13 @@ WITHDRAWALS_PER_WAIT = 16
 """How often, in the longest time that a request may wait, those are withdrawn that have waited that long."""
 
 
+BATCHES_OF_A_TENANT_MAX = 2
+
+STACKED_COMMANDS_MIN = 200
+"""How many commands are worth a batch of their own beside the one that is in flight. Fewer wait for that one to end:
+more will have come by then, and what a batch costs by itself is shared by more."""
+
+
 @attrs.define
 class _Request:
     commands: Sequence[Command]
@@ -36,12 +43,25 @@ class _Request:
 
 
 @attrs.define
+class _Tenant:
+    """A tenant that has something in the queue or in flight."""
+
+    requests: deque[_Request] = attrs.field(factory=deque)
+    commands: int = 0
+    """In the queue."""
+    batches: int = 0
+    """In flight."""
+    in_line: bool = False
+
+
+@attrs.define
 class GroupCommit:
     """A ``Ledger`` that gathers what many callers ask into batches for another one.
 
-    One batch at a time per tenant; those of different tenants run side by side, up to ``batches_max``, and tenants that
-    wait for their turn get it in order. Each batch runs in a task of its own that no caller can cancel: a caller who
-    stops waiting abandons the answer, never the work. A request's commands stay together, in one batch.
+    One batch at a time per tenant, or two once ``stacked_commands_min`` commands wait, which is for a ledger that can
+    put one batch on top of another; those of different tenants run side by side, up to ``batches_max``, and tenants
+    that wait for their turn get it in order. Each batch runs in a task of its own that no caller can cancel: a caller
+    who stops waiting abandons the answer, never the work. A request's commands stay together, in one batch.
 
     A request that no batch has taken for ``wait_s_max`` seconds, or a little longer, is withdrawn: nothing of it was
     done or will be. One that a batch has taken never is.
@@ -52,9 +72,9 @@ class GroupCommit:
     queue_commands_max: int = QUEUE_COMMANDS_MAX
     batches_max: int = BATCHES_MAX
     wait_s_max: float = inf
-    # A tenant is in here while it has a batch in flight or something in the queue.
-    _waiting: dict[UUID, deque[_Request]] = attrs.field(factory=dict, init=False)
-    # Tenants with something in the queue and no batch in flight: it takes more of them than run side by side.
+    stacked_commands_min: float = attrs.field(default=inf, kw_only=True)
+    _tenants: dict[UUID, _Tenant] = attrs.field(factory=dict, init=False)
+    # Tenants whose next batch may begin: it takes more of them than run side by side.
     _line: deque[UUID] = attrs.field(factory=deque, init=False)
     _runs: "set[asyncio.Task[None]]" = attrs.field(factory=set, init=False)
     _queued: int = attrs.field(default=0, init=False)
@@ -82,17 +102,15 @@ class GroupCommit:
         if self._closed or self._queued + len(commands) > self.queue_commands_max:
             request.answer.set_result([Overloaded()] * len(commands))
             return request.answer
-        waiting = self._waiting.get(tenant)
-        if waiting is None:
-            self._waiting[tenant] = deque((request,))
-            self._line.append(tenant)
-            if len(self._runs) < self.batches_max:
-                self._runs.add(loop.create_task(self._run()))
-        else:
-            waiting.append(request)
+        own = self._tenants.get(tenant)
+        if own is None:
+            own = self._tenants[tenant] = _Tenant()
+        own.requests.append(request)
+        own.commands += len(commands)
         self._queued += len(commands)
         if self._withdrawing is None and self.wait_s_max != inf:
             self._withdrawing = loop.call_at(request.until, self._withdraw)
+        self._begin(tenant, own)
         return request.answer
 
     async def close(self) -> None:
@@ -104,35 +122,57 @@ class GroupCommit:
             self._withdrawing.cancel()
             self._withdrawing = None
 
+    def _line_up(self, tenant: UUID, own: _Tenant) -> bool:
+        """Put the tenant in line, if its next batch may begin."""
+        if own.in_line or not own.requests:
+            return False
+        if own.batches and (own.batches >= BATCHES_OF_A_TENANT_MAX or own.commands < self.stacked_commands_min):
+            return False
+        own.in_line = True
+        self._line.append(tenant)
+        return True
+
+    def _begin(self, tenant: UUID, own: _Tenant) -> None:
+        """Have the tenant's next batch carried out, if it may begin, or keep its place in the line."""
+        if self._line_up(tenant, own) and len(self._runs) < self.batches_max:
+            self._runs.add(asyncio.get_running_loop().create_task(self._run()))
+
     async def _run(self) -> None:
         """Carry out a batch of the tenant whose turn it is, and again, until no tenant waits for one."""
         try:
             while self._line:
                 tenant = self._line.popleft()
-                waiting = self._waiting[tenant]
+                own = self._tenants[tenant]
+                own.in_line = False
+                own.batches += 1
                 try:
-                    if waiting:
-                        await self._carry_out(tenant, self._next_batch(waiting))
+                    if own.requests:
+                        batch = self._next_batch(own)
+                        self._begin(tenant, own)
+                        await self._carry_out(tenant, batch)
                 finally:
-                    if waiting:
-                        self._line.append(tenant)
-                    else:
-                        del self._waiting[tenant]
+                    own.batches -= 1
+                    if not self._line_up(tenant, own) and not (own.in_line or own.requests or own.batches):
+                        del self._tenants[tenant]
         finally:
             # No await between the last look at the line and here: a new caller finds either this run or none.
             task = asyncio.current_task()
             if task is not None:
                 self._runs.discard(task)
 
-    def _next_batch(self, waiting: deque[_Request]) -> list[_Request]:
+    def _next_batch(self, own: _Tenant) -> list[_Request]:
         batch: list[_Request] = []
         size = 0
-        while waiting and (not batch or size + len(waiting[0].commands) <= self.batch_commands_max):
-            request = waiting.popleft()
+        while own.requests and (not batch or size + len(own.requests[0].commands) <= self.batch_commands_max):
+            request = own.requests.popleft()
             size += len(request.commands)
             batch.append(request)
-        self._queued -= size
+        self._forget(own, size)
         return batch
+
+    def _forget(self, own: _Tenant, commands: int) -> None:
+        own.commands -= commands
+        self._queued -= commands
 
     async def _carry_out(self, tenant: UUID, batch: list[_Request]) -> None:
         commands = [command for request in batch for command in request.commands]
@@ -155,14 +195,14 @@ class GroupCommit:
         loop = asyncio.get_running_loop()
         now = loop.time()
         following = inf
-        for waiting in self._waiting.values():
-            while waiting and waiting[0].until <= now:
-                request = waiting.popleft()
-                self._queued -= len(request.commands)
+        for own in self._tenants.values():
+            while own.requests and own.requests[0].until <= now:
+                request = own.requests.popleft()
+                self._forget(own, len(request.commands))
                 if not request.answer.done():
                     request.answer.set_result([Overloaded()] * len(request.commands))
-            if waiting:
-                following = min(following, waiting[0].until)
+            if own.requests:
+                following = min(following, own.requests[0].until)
         self._withdrawing = None
         if following != inf:
             soonest = now + self.wait_s_max / WITHDRAWALS_PER_WAIT

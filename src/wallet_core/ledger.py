@@ -30,6 +30,7 @@ from wallet_core.outcomes import (
     Unknown,
 )
 from wallet_core.ports import DUE_HOLDS_MAX, CommitUnknown, Ids, Names, StaleSnapshot, Store, Unavailable
+from wallet_core.stacking import Flight, can_be_stacked
 
 RACES_MAX = 20
 """How often a batch that lost a race is decided anew before its commands are answered with ``Contention``."""
@@ -45,26 +46,49 @@ BACKOFF_S_MAX = 0.05
 class BatchLedger:
     """A ``Ledger`` over a ``Store``: every call is one batch, in one unit of work.
 
-    ``jitter`` returns a random share in [0, 1); it spreads the retries of racing writers.
+    ``jitter`` returns a random share in [0, 1); it spreads the retries of racing writers. Where it ``stacks``, a batch
+    is decided on top of the tenant's last one that is under way (``wallet_core.stacking``), and committed after it.
+    Otherwise the two race, as batches of different processes do.
     """
 
     store: Store
     ids: Ids
     jitter: Callable[[], float] = random.random
+    stacks: bool = attrs.field(default=False, kw_only=True)
+    # The last batch of each tenant that has one under way.
+    _flights: dict[UUID, Flight] = attrs.field(factory=dict, init=False)
 
     async def execute(self, tenant: UUID, commands: Sequence[Command]) -> Sequence[Outcome]:
         """Carry out the commands as one batch. See ``ports.Ledger``."""
+        if not self.stacks:
+            return await self._carry_out(tenant, commands)
+        last = self._flights.get(tenant)
+        flight = self._flights[tenant] = Flight()
+        try:
+            if last is not None and not can_be_stacked(commands):
+                await last.ended()
+                last = None
+            return await self._carry_out(tenant, commands, flight, last)
+        finally:
+            flight.land()
+            if self._flights.get(tenant) is flight:
+                del self._flights[tenant]
+
+    async def _carry_out(
+        self, tenant: UUID, commands: Sequence[Command], flight: Flight | None = None, last: Flight | None = None
+    ) -> Sequence[Outcome]:
         names = names_of(commands)
         attempted: set[UUID] = set()
         in_doubt = False
         races = connections = 0
         while True:
             try:
-                outcomes = await self._attempt(tenant, commands, names, attempted)
+                outcomes = await self._attempt(tenant, commands, names, attempted, flight, last)
             except StaleSnapshot:
                 races += 1
                 if races >= RACES_MAX:
                     return [Unknown() if in_doubt else Contention()] * len(commands)
+                last = None
                 await self._pause(races)
             except (Unavailable, CommitUnknown) as failure:
                 # After a lost COMMIT the same keys are asked again: if it did happen, they are found decided.
@@ -72,16 +96,27 @@ class BatchLedger:
                 connections += 1
                 if connections >= CONNECTION_ATTEMPTS_MAX:
                     return [Unknown() if in_doubt else DatabaseUnavailable()] * len(commands)
+                last = None
                 await self._pause(connections)
             else:
+                if flight is not None:
+                    flight.kept = not races and not connections
                 return [_ours(outcome, attempted) for outcome in outcomes] if in_doubt else outcomes
 
     async def _attempt(
-        self, tenant: UUID, commands: Sequence[Command], names: Names, attempted: set[UUID]
+        self,
+        tenant: UUID,
+        commands: Sequence[Command],
+        names: Names,
+        attempted: set[UUID],
+        flight: Flight | None,
+        last: Flight | None,
     ) -> list[Outcome]:
         while True:
             async with self.store.begin(tenant) as unit:
                 snapshot = await unit.load(names)
+                if last is not None:
+                    snapshot = await last.below(snapshot)
                 ids = self.ids(snapshot.now)
                 # A wallet whose holds have all lapsed at once must not stop the others for as long as that takes.
                 if len(snapshot.holds) > DUE_HOLDS_MAX and (expired := expire_crowds(snapshot, ids)):
@@ -89,6 +124,10 @@ class BatchLedger:
                     await unit.commit()
                     continue
                 decided = decide_batch(snapshot, commands, ids)
+                if flight is not None:
+                    flight.decide(decided.changes)
+                if last is not None:
+                    await last.landed()
                 if decided.changes:
                     await unit.append(decided.changes)
                     attempted.update(decision.id for decision in decided.changes.decisions)

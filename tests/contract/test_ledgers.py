@@ -13,6 +13,7 @@ from tests.support.histories import prove, read_history
 from tests.support.stores import World
 from wallet_core import (
     Applied,
+    BatchLedger,
     CaptureHold,
     Command,
     Contention,
@@ -36,6 +37,7 @@ from wallet_core import (
     transfer,
 )
 from wallet_core.ports import Ledger
+from wallet_core.replays import CachedLedger
 
 OF_LEDGERS = True
 """These tests are about what a ledger answers, which a cache in front of it must not change."""
@@ -47,11 +49,15 @@ SENDS_MAX: Final = 20
 class Service:
     """Several ledgers over one store, and clients who spread over them and behave as the contract asks."""
 
-    def __init__(self, world: World, *, grouped: bool) -> None:
+    def __init__(self, world: World, *, way: str) -> None:
         self._world = world
         # Each process has its own ids; all of them have the same clock.
         plain = [world.ledger(UuidV7()) for _ in range(PROCESSES)]
-        self._ledgers: list[Ledger] = [GroupCommit(ledger) for ledger in plain] if grouped else [*plain]
+        self._ledgers: list[Ledger] = [*plain]
+        if way == "grouped":
+            self._ledgers = [GroupCommit(ledger) for ledger in plain]
+        elif way == "stacked":
+            self._ledgers = [GroupCommit(_stacking(ledger), stacked_commands_min=1) for ledger in plain]
         self._asked = 0
 
     async def ask(self, command: Command) -> Outcome:
@@ -69,9 +75,16 @@ class Service:
         return list(await asyncio.gather(*(self.ask(command) for command in commands)))
 
 
-@pytest.fixture(params=[True, False], ids=["grouped", "each alone"])
+def _stacking(ledger: Ledger) -> Ledger:
+    inner = ledger.ledger if isinstance(ledger, CachedLedger) else ledger
+    if isinstance(inner, BatchLedger):
+        inner.stacks = True
+    return ledger
+
+
+@pytest.fixture(params=["grouped", "stacked", "each alone"])
 def service(request: pytest.FixtureRequest, world: World) -> Service:
-    return Service(world, grouped=request.param)
+    return Service(world, way=request.param)
 
 
 def count(outcomes: Sequence[Outcome]) -> dict[type[Outcome], int]:

@@ -16,11 +16,12 @@ from entrypoints.http.service import Service
 from tests.simulation import faults
 from tests.simulation.cache import ModelValues, OneHistory
 from tests.simulation.coverage import LIE_FOUND_OUT, REPLAYED_BY_CACHE
+from tests.simulation.ledger import StackingLedger
 from tests.simulation.loop import Process
 from tests.simulation.server import Server
 from tests.simulation.session import ModelStore
 from tests.support.ids import CountingIds
-from wallet_core import BatchLedger, Command, GroupCommit, Outcome
+from wallet_core import Command, GroupCommit, Outcome
 from wallet_core.ports import Ids, Ledger, Store
 from wallet_core.replays import CachedLedger
 
@@ -42,8 +43,9 @@ class Setup:
     batch_commands_max: int = 1000
     queue_commands_max: int = 10_000
     batches_max: int = 4
+    stacked_commands_min: float = 1
     unit: type[PostgresUnit] = PostgresUnit
-    ledger: Callable[[Store, Ids, Callable[[], float]], Ledger] = BatchLedger
+    ledger: Callable[[Store, Ids, Callable[[], float]], Ledger] = StackingLedger
     cache: type[RedisReplayCache] | None = RedisReplayCache
     group: type[GroupCommit] = GroupCommit
     lacking: frozenset[str] = frozenset()
@@ -66,6 +68,7 @@ class Instance:
             setup.queue_commands_max,
             setup.batches_max,
             wait_s_max=REQUEST_TIMEOUT_S * QUEUE_SHARE,
+            stacked_commands_min=setup.stacked_commands_min,
         )
         nothing = cast(Any, None)
         self.service = Service(self.group, nothing, nothing, nothing, REQUEST_TIMEOUT_S)

@@ -11,6 +11,8 @@ WITHDRAWN: Final = "withdrawn from the queue"
 EXPIRED: Final = "a hold expired"
 LIE_FOUND_OUT: Final = "a lie of the cache was found out"
 REPLAYED_BY_CACHE: Final = "the cache told a decision"
+STACKED: Final = "a batch was decided on top of one in flight"
+STACKED_ON_NOTHING: Final = "a batch in flight came to something else than the one on top of it counted on"
 
 _OUTCOMES: Final = (
     *("Applied", "Rejected", "Replayed", "Fenced", "KeyReused", "KeyFenced", "NotFound", "WalletExists"),
@@ -40,5 +42,7 @@ REQUIRED: Final = frozenset(
         EXPIRED,
         LIE_FOUND_OUT,
         REPLAYED_BY_CACHE,
+        STACKED,
+        STACKED_ON_NOTHING,
     }
 )

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from functools import cache
+from math import inf
 from random import Random
 from typing import Final
 
@@ -57,6 +58,7 @@ def run_schedule(seed: int, setup: Setup | None = None, *, traced: bool = False)
         batch_commands_max=random.choice((1, 3, 1000)),
         queue_commands_max=random.choice((3, 1000, 1000)),
         batches_max=random.choice((1, 4)),
+        stacked_commands_min=random.choice((1, 1, 3, inf)),
         cache=setup.cache if random.random() < 0.5 else None,
     )
     foundation, calls = _foundation()

@@ -23,11 +23,13 @@ from tests.concurrency.violations import (
 from tests.simulation.cache import BlindCache
 from tests.simulation.clients import NEW_KEY_FOR_RETRIES
 from tests.simulation.cluster import Setup
+from tests.simulation.ledger import StackingLedger
 from tests.simulation.queries import GUARD
 from tests.simulation.session import COMMIT_BEFORE_ANSWER, ModelSession
 from tests.simulation.tables import ENTRY_VERSION, TRANSACTION_KEY
-from wallet_core import BatchLedger, Command, GroupCommit, Outcome, Overloaded
-from wallet_core.ports import CommitUnknown, Names, Unavailable
+from wallet_core import Command, GroupCommit, Outcome, Overloaded
+from wallet_core.ports import CommitUnknown, Names, Snapshot, Unavailable
+from wallet_core.stacking import Flight
 
 
 class UnsortedUnit(PostgresUnit):
@@ -58,16 +60,53 @@ class ForgetfulGroupCommit(GroupCommit):
             return [Overloaded()] * len(commands)
 
 
-class ConfidentLedger(BatchLedger):
+class ConfidentLedger(StackingLedger):
     """Takes a COMMIT without an answer for one that did not happen."""
 
     async def _attempt(
-        self, tenant: UUID, commands: Sequence[Command], names: Names, attempted: set[UUID]
+        self,
+        tenant: UUID,
+        commands: Sequence[Command],
+        names: Names,
+        attempted: set[UUID],
+        flight: Flight | None,
+        last: Flight | None,
     ) -> list[Outcome]:
         try:
-            return await super()._attempt(tenant, commands, names, attempted)
+            return await super()._attempt(tenant, commands, names, attempted, flight, last)
         except CommitUnknown as lost:
             raise Unavailable from lost
+
+
+class HastyFlight(Flight):
+    """Lets the batch on top go on before this one has landed."""
+
+    def __init__(self, flight: Flight) -> None:
+        super().__init__(kept=True)
+        self.flight = flight
+
+    async def below(self, snapshot: Snapshot) -> Snapshot:
+        return await self.flight.below(snapshot)
+
+    async def landed(self) -> None:
+        pass
+
+
+@attrs.define
+class HastyLedger(StackingLedger):
+    """Takes for done what a batch below is about to do."""
+
+    async def _attempt(
+        self,
+        tenant: UUID,
+        commands: Sequence[Command],
+        names: Names,
+        attempted: set[UUID],
+        flight: Flight | None,
+        last: Flight | None,
+    ) -> list[Outcome]:
+        hasty = None if last is None else HastyFlight(last)
+        return await super()._attempt(tenant, commands, names, attempted, flight, hasty)
 
 
 @attrs.frozen
@@ -87,6 +126,7 @@ VARIANTS: Final[Mapping[str, Variant]] = {
     "counts": Variant(Setup(unit=UncountedUnit), Unexplained),
     "withdrawal": Variant(Setup(group=ForgetfulGroupCommit), Phantom),
     "confident": Variant(Setup(ledger=ConfidentLedger), Phantom),
+    "landing": Variant(Setup(ledger=HastyLedger), WrongReceipt),
     "new-key": Variant(Setup(lacking=frozenset({NEW_KEY_FOR_RETRIES})), DoubleEffect),
     "blind": Variant(Setup(cache=BlindCache), WrongReceipt, schedules_max=3_000),
 }

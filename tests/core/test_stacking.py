@@ -1,0 +1,302 @@
+"""Batches on top of one another: decided early, written in order, and worth nothing if what is below them fails."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from uuid import UUID
+
+import attrs
+import pytest
+
+from adapters.memory import MemoryStore
+from tests.core.test_group_commit import Callers, Gate, settle, told
+from tests.support.book import TENANT
+from tests.support.builders import A, B
+from tests.support.ids import CountingIds
+from wallet_core import (
+    Applied,
+    BatchLedger,
+    CaptureHold,
+    Command,
+    GroupCommit,
+    OpenWallet,
+    Outcome,
+    Overloaded,
+    PlaceHold,
+    Rejected,
+    Replayed,
+    credit,
+    debit,
+)
+from wallet_core.ports import Changes, CommitUnknown, Names, Snapshot, StaleSnapshot, Store, Unavailable, UnitOfWork
+
+
+@attrs.define
+class _GatedUnit:
+    unit: UnitOfWork
+    number: int
+    store: "GatedStore"
+
+    async def load(self, names: Names) -> Snapshot:
+        snapshot = await self.unit.load(names)
+        self.store.loaded.append(self.number)
+        return snapshot
+
+    async def append(self, changes: Changes) -> None:
+        self.store.writing.append((self.number, [decision.key for decision in changes.decisions]))
+        error = await self.store.let_go.setdefault(self.number, asyncio.get_running_loop().create_future())
+        if error is not None and not isinstance(error, CommitUnknown):
+            raise error
+        await self.unit.append(changes)
+
+    async def commit(self) -> None:
+        await self.unit.commit()
+        error = self.store.let_go[self.number].result()
+        if error is not None:
+            raise error
+
+
+@attrs.define
+class GatedStore:
+    """Units of work, numbered from 1, that write when the test lets them, or fail then. Those after ``gated`` just
+    write."""
+
+    store: Store
+    gated: int = 2
+    begun: int = 0
+    loaded: list[int] = attrs.field(factory=list)
+    writing: list[tuple[int, list[str]]] = attrs.field(factory=list)
+    let_go: dict[int, "asyncio.Future[Exception | None]"] = attrs.field(factory=dict)
+
+    def begin(self, tenant: UUID) -> AbstractAsyncContextManager[UnitOfWork]:
+        return self._begin(tenant)
+
+    @asynccontextmanager
+    async def _begin(self, tenant: UUID) -> AsyncIterator[UnitOfWork]:
+        self.begun += 1
+        number = self.begun
+        async with self.store.begin(tenant) as unit:
+            yield unit if number > self.gated else _GatedUnit(unit, number, self)
+
+    async def go_on(self, number: int, error: Exception | None = None) -> None:
+        self.let_go.setdefault(number, asyncio.get_running_loop().create_future()).set_result(error)
+        await settle()
+
+
+@attrs.define
+class World:
+    """Wallet A with 10 in it, and a ledger that stacks, over a store that waits for the test."""
+
+    memory: MemoryStore = attrs.field(factory=MemoryStore)
+    ids: CountingIds = attrs.field(factory=CountingIds)
+    store: GatedStore = attrs.field(init=False)
+    ledger: BatchLedger = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.store = GatedStore(self.memory)
+        self.ledger = BatchLedger(self.store, self.ids, jitter=lambda: 0.0, stacks=True)
+
+    async def elsewhere(self, *commands: Command) -> Sequence[Outcome]:
+        return await BatchLedger(self.memory, self.ids).execute(TENANT, commands)
+
+    async def ask(self, *commands: Command) -> "asyncio.Task[Sequence[Outcome]]":
+        task = asyncio.ensure_future(self.ledger.execute(TENANT, commands))
+        await settle()
+        return task
+
+    async def state(self) -> tuple[int, int]:
+        """A's balance and version."""
+        wallet = await self.memory.wallet(TENANT, A)
+        assert wallet is not None
+        return wallet.balance, wallet.version
+
+
+@pytest.fixture
+async def world() -> World:
+    world = World()
+    await world.elsewhere(OpenWallet("open", "EUR", id=A), credit("fund", A, 10))
+    return world
+
+
+async def test_a_batch_is_decided_while_the_one_below_is_written_and_written_after_it(world: World) -> None:
+    first = await world.ask(debit("k1", A, 7))
+    second = await world.ask(debit("k2", A, 7), debit("k3", A, 3))
+    # It has loaded 10, and knows of 3.
+    assert (world.store.loaded, world.store.writing) == ([1, 2], [(1, ["k1"])])
+    await world.store.go_on(1)
+    assert world.store.writing[1:] == [(2, ["k2", "k3"])]
+    assert (first.done(), second.done()) == (True, False)
+    await world.store.go_on(2)
+    rejected, applied = second.result()
+    assert isinstance(rejected, Rejected)
+    assert isinstance(applied, Applied)
+    assert await world.state() == (0, 4)
+    # Neither had to be decided twice.
+    assert world.store.begun == 2
+
+
+@pytest.mark.parametrize(
+    "error", [StaleSnapshot(), Unavailable(), CommitUnknown()], ids=lambda error: type(error).__name__
+)
+async def test_what_was_decided_on_top_of_what_failed_is_decided_anew(world: World, error: Exception) -> None:
+    first = await world.ask(credit("k1", A, 1))
+    second = await world.ask(debit("k2", A, 11))
+    await world.elsewhere(debit("other", A, 5))
+    await world.store.go_on(1, error)
+    async with asyncio.timeout(5):
+        (applied,), (rejected,) = await first, await second
+    assert isinstance(applied, Applied)
+    assert isinstance(rejected, Rejected)
+    assert await world.state() == (6, 4)
+
+
+async def test_what_is_told_of_the_batch_below_is_told_when_that_is_committed(world: World) -> None:
+    await world.ask(credit("k1", A, 1))
+    again = await world.ask(credit("k1", A, 1))
+    assert not again.done()
+    await world.store.go_on(1)
+    (outcome,) = again.result()
+    assert isinstance(outcome, Replayed)
+    assert await world.state() == (11, 3)
+
+
+async def test_what_is_told_of_a_batch_below_that_failed_is_the_truth(world: World) -> None:
+    first = await world.ask(debit("k1", A, 8))
+    again = await world.ask(debit("k1", A, 8))
+    await world.elsewhere(debit("other", A, 5))
+    await world.store.go_on(1, StaleSnapshot())
+    async with asyncio.timeout(5):
+        told_first, told_again = await first, await again
+    assert sorted(type(outcome).__name__ for outcome in (*told_first, *told_again)) == ["Rejected", "Replayed"]
+    assert await world.state() == (5, 3)
+
+
+async def test_a_wallet_that_the_batch_below_opens_is_there(world: World) -> None:
+    first = await world.ask(OpenWallet("k1", "EUR", id=B))
+    second = await world.ask(credit("k2", B, 4))
+    await world.store.go_on(1)
+    await world.store.go_on(2)
+    assert [type(outcome) for task in (first, second) for outcome in task.result()] == [Applied, Applied]
+    assert world.store.begun == 2
+
+
+async def test_what_another_process_put_on_top_meanwhile_is_not_written_over(world: World) -> None:
+    await world.ask(credit("k1", A, 1))
+    await world.store.go_on(1)
+    first = await world.ask(credit("k2", A, 1))
+    third = await world.ask(credit("k3", A, 1))
+    await world.elsewhere(credit("other", A, 100))
+    await world.store.go_on(2)
+    async with asyncio.timeout(5):
+        assert [type(outcome) for task in (first, third) for outcome in await task] == [Applied, Applied]
+    assert await world.state() == (113, 6)
+
+
+@pytest.mark.parametrize(
+    "command", [PlaceHold("k2", A, 5), CaptureHold("k2", UUID(int=1)), OpenWallet("k2", "EUR", id=B)], ids=str
+)
+async def test_what_needs_to_know_more_waits_for_the_batch_below(world: World, command: Command) -> None:
+    await world.ask(credit("k1", A, 1))
+    second = await world.ask(command)
+    assert world.store.loaded == [1]
+    world.store.gated = 1
+    await world.store.go_on(1)
+    assert second.done()
+
+
+async def test_nothing_is_put_on_top_of_holds(world: World) -> None:
+    first = await world.ask(PlaceHold("k1", A, 8))
+    second = await world.ask(debit("k2", A, 3))
+    world.store.gated = 2
+    await world.store.go_on(1)
+    async with asyncio.timeout(5):
+        (held,), (rejected,) = await first, await second
+    assert (type(held), type(rejected)) == (Applied, Rejected)
+    # The second was begun, and again once the first was there.
+    assert world.store.begun == 3
+
+
+async def test_a_bug_in_the_batch_below_is_not_one_of_the_batch_on_top(world: World) -> None:
+    first = await world.ask(credit("k1", A, 1))
+    second = await world.ask(credit("k2", A, 1))
+    await world.store.go_on(1, ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        await first
+    async with asyncio.timeout(5):
+        assert [type(outcome) for outcome in await second] == [Applied]
+    assert await world.state() == (11, 3)
+
+
+async def test_nothing_is_kept_of_batches_that_have_ended(world: World) -> None:
+    world.store.gated = 0
+    for number in range(3):
+        await asyncio.gather(*(world.ledger.execute(TENANT, [credit(f"k{number}-{n}", A, 1)]) for n in range(5)))
+    assert await world.state() == (25, 17)
+    assert world.ledger._flights == {}
+
+
+# -------------------------------------------------------------------- from the queue
+
+
+def stacking(gate: Gate, least: int = 3, batches_max: int = 4) -> Callers:
+    return Callers(
+        GroupCommit(
+            gate, batch_commands_max=4, queue_commands_max=20, batches_max=batches_max, stacked_commands_min=least
+        )
+    )
+
+
+async def test_a_second_batch_begins_once_enough_commands_wait_and_a_third_does_not() -> None:
+    gate = Gate()
+    callers = stacking(gate)
+    for key in "abc":
+        await callers.ask(key)
+    assert gate.keys == [["a"]]
+    await callers.ask("d")
+    assert gate.keys == [["a"], ["b", "c", "d"]]
+    for key in "efgh":
+        await callers.ask(key)
+    assert gate.keys == [["a"], ["b", "c", "d"]]
+    await gate.let_go()
+    assert gate.keys[2:] == [["e", "f", "g", "h"]]
+    assert callers.answers[:2] == [told("a"), None]
+    for _ in range(2):
+        await gate.let_go()
+    assert all(task.done() for task in callers.tasks)
+    assert (callers.group.queued, callers.group._tenants) == (0, {})
+
+
+async def test_what_is_left_over_by_a_batch_may_begin_at_once() -> None:
+    gate = Gate()
+    callers = stacking(gate)
+    await callers.ask(*"abc")
+    await callers.ask(*"def")
+    await callers.ask(*"ghi")
+    assert gate.keys == [["a", "b", "c"], ["d", "e", "f"]]
+    await gate.let_go()
+    assert gate.keys[2:] == [["g", "h", "i"]]
+
+
+async def test_a_second_batch_takes_a_place_among_those_that_run_side_by_side() -> None:
+    gate = Gate()
+    callers = stacking(gate, least=1, batches_max=1)
+    await callers.ask("a")
+    await callers.ask("b")
+    assert gate.keys == [["a"]]
+    await gate.let_go()
+    assert gate.keys == [["a"], ["b"]]
+
+
+async def test_a_tenant_in_line_whose_requests_are_withdrawn_is_forgotten() -> None:
+    gate = Gate()
+    callers = Callers(GroupCommit(gate, batches_max=1, wait_s_max=0.05, stacked_commands_min=1))
+    await callers.ask("a")
+    late = await callers.ask("b")
+    async with asyncio.timeout(5):
+        assert await late == [Overloaded()]
+    await gate.let_go()
+    assert gate.keys == [["a"]]
+    assert callers.group._tenants == {}
+    await callers.ask("c")
+    await gate.let_go()
+    assert callers.answers[-1] == told("c")
