@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-dev ui run test lint format lock bench torture clean
+.PHONY: help setup setup-dev ui run test lint format lock wheel bench torture clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -46,6 +46,10 @@ format: setup-dev ## rewrite in the house style
 lock: setup-dev ## pin anew after a change to pyproject.toml; UPGRADE=--upgrade takes the newest of everything
 	$(COMPILE) $(UPGRADE) --output-file requirements/runtime.txt
 	$(COMPILE) $(UPGRADE) --group dev --constraint requirements/runtime.txt --output-file requirements/dev.txt
+
+wheel: setup ui ## build the wheel and the source distribution into dist/
+	rm -rf dist
+	$(BIN)/python -m hatchling build --target sdist --target wheel --directory dist
 
 torture: setup-dev ## break everything under load for MINUTES (default 5), and check; SEED= repeats a schedule
 	$(BIN)/wallet torture --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED)) --report torture.html $(TORTURE_ARGS)

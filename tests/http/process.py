@@ -7,8 +7,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, Any, Final
 
 import attrs
@@ -64,12 +65,18 @@ class Running:
 
 
 @contextmanager
-def serving(database_url: str | None = None, **settings: str) -> Iterator[Running]:
-    """The service, over this database, or over its own in ``WALLET_DATA_DIR``. Whatever happens, it ends with this."""
+def serving(
+    database_url: str | None = None, *, program: Sequence[str] = (), folder: Path | None = None, **settings: str
+) -> Iterator[Running]:
+    """The service, over this database, or over its own in ``WALLET_DATA_DIR``. Whatever happens, it ends with this.
+
+    ``program`` is what is run instead of this checkout's command line, and ``folder`` where.
+    """
     if database_url is not None:
         settings = {"WALLET_DATABASE_URL": database_url, "WALLET_BOOTSTRAP_API_KEY": API_KEY, **settings}
     with subprocess.Popen(
-        command("serve"),
+        [*program, "serve"] if program else command("serve"),
+        cwd=folder,
         env=environment({"WALLET_PORT": "0", **settings}),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
