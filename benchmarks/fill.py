@@ -16,7 +16,6 @@ from benchmarks.ledger import Ledger
 WRITERS: Final = 2
 """Each has its share of the wallets."""
 
-WAL_WHILE_FILLING: Final = "16GB"
 FILL_AFTER_RANDOM_INSERTION: Final = 70
 """Per cent. Pages that split in the middle are from half to entirely full."""
 
@@ -84,9 +83,6 @@ async def _fill(ledger: Ledger, rounds: int) -> None:
     connections = [await _connect(ledger.dsn) for _ in range(WRITERS)]
     owner = connections[0]
     try:
-        # Or there would be a checkpoint every few seconds.
-        await owner.execute(f"ALTER SYSTEM SET max_wal_size = '{WAL_WHILE_FILLING}'")
-        await owner.execute("SELECT pg_reload_conf()")
         names = [name for named in INDEXES.values() for name in named]
         await owner.execute(FORGET_INDEX, names)
         await asyncio.gather(
@@ -95,9 +91,6 @@ async def _fill(ledger: Ledger, rounds: int) -> None:
         pairs = zip(connections, INDEXES.values(), strict=True)
         await asyncio.gather(*(_rebuild(connection, named) for connection, named in pairs))
         await owner.execute("VACUUM ANALYZE")
-        await owner.execute("CHECKPOINT")
-        await owner.execute("ALTER SYSTEM RESET max_wal_size")
-        await owner.execute("SELECT pg_reload_conf()")
         await owner.execute("CHECKPOINT")
     finally:
         for connection in connections:

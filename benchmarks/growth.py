@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from typing import Final
 
 from adapters.embedded_postgres import EmbeddedPostgres
-from benchmarks.database import disk_bytes
+from benchmarks.database import disk_bytes, execute
 from benchmarks.fill import fill
 from benchmarks.http_loads import USUAL_CONNECTIONS, warm_up
 from benchmarks.ledger import Ledger, prepared_ledger
@@ -16,11 +16,15 @@ from benchmarks.stage import Stage
 
 MILLION: Final = 1_000_000
 ROUNDS: Final = 3
+WAL_WHILE_FILLING: Final = "16GB"
 
 
 def filled_ledgers(server: EmbeddedPostgres, report: Report, millions: Sequence[int]) -> dict[int, Ledger]:
     """A ledger for each size, in millions of transactions; each is a database of its own."""
     ledgers: dict[int, Ledger] = {}
+    owner = server.url("postgres")
+    # Or there would be a checkpoint every few seconds.
+    execute(owner, f"ALTER SYSTEM SET max_wal_size = '{WAL_WHILE_FILLING}'", "SELECT pg_reload_conf()")
     for count in millions:
         ledger = ledgers[count] = prepared_ledger(server, f"growth_{count}")
         if count:
@@ -30,6 +34,7 @@ def filled_ledgers(server: EmbeddedPostgres, report: Report, millions: Sequence[
             report.figure(f"ledger of {count} million: seconds to fill it by SQL", time.monotonic() - started_at)
             each = (disk_bytes(ledger.dsn) - before) / written
             report.figure(f"ledger of {count} million: bytes on disk for each transaction", each)
+    execute(owner, "ALTER SYSTEM RESET max_wal_size", "SELECT pg_reload_conf()", "CHECKPOINT")
     return ledgers
 
 

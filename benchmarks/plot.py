@@ -28,6 +28,7 @@ WIDTH_INCHES: Final = 9.5
 BAR_INCHES: Final = 0.235
 MARGIN_INCHES: Final = 1.35
 TICKS: Final = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
+LABEL_ROOM: Final = 4.0
 OFTEN_MEASURED: Final = "pgbench-"
 
 
@@ -46,8 +47,8 @@ class Bar:
 def svg(results: Mapping[str, Any]) -> str:
     """The picture, as SVG."""
     panels = [
-        ("rate, as a multiple of the yardstick's (pgbench from C, 32 clients) in the same run", _rates(results)),
-        ("against another row of the same run", _others(results)),
+        ("times the rate of the yardstick (pgbench, 32 clients)", _rates(results)),
+        ("times another row", _others(results)),
     ]
     panels = [(title, bars) for title, bars in panels if bars]
     with mpl.rc_context(_STYLE):
@@ -74,7 +75,7 @@ def _rates(results: Mapping[str, Any]) -> list[Bar]:
             continue
         colour = YARDSTICK if key.startswith(OFTEN_MEASURED) else FASTER if ratio >= 1 else SLOWER
         target = targets.get(key, {})
-        text = f"{ratio:.2f}   {row['per_second']:,.0f}/s"
+        text = f"{ratio:.2f} × · {row['per_second']:,.0f}/s"
         bars[key] = Bar(row["name"], ratio, text, colour, target.get("floor"), target.get("aim"))
     return list(bars.values())
 
@@ -86,7 +87,7 @@ def _others(results: Mapping[str, Any]) -> list[Bar]:
             continue
         better = " (lower is better)" if target["lower_is_better"] else ""
         name, ratio = f"{target['title']}{better}", target["ratio"]
-        bars.append(Bar(name, ratio, f"{ratio:.2f}", OTHER, target["floor"], target["aim"]))
+        bars.append(Bar(name, ratio, f"{ratio:.2f} ×", OTHER, target["floor"], target["aim"]))
     return bars
 
 
@@ -103,10 +104,10 @@ def _draw(ax: Axes, title: str, bars: Sequence[Bar]) -> None:
             ax.plot([bar.aim] * 2, [place - 0.42, place + 0.42], color=AIM_COLOUR, linewidth=2, linestyle=(0, (1, 1)))
     ax.axvline(1, color="#5a6672", linewidth=1)
     values = [value for bar in bars for value in (bar.ratio, bar.floor, bar.aim, 1.0) if value]
-    ax.set_xlim(min(values) / 1.15, max(values) * 2.6)
+    ax.set_xlim(min(values) / 1.15, max(values) * LABEL_ROOM)
     ax.set_ylim(len(bars) - 0.4, -0.6)
     ax.set_yticks(list(places), [bar.name for bar in bars])
-    ax.set_xticks([tick for tick in TICKS if min(values) / 1.15 <= tick <= max(values) * 2.6])
+    ax.set_xticks([tick for tick in TICKS if min(values) / 1.15 <= tick <= max(values) * LABEL_ROOM])
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.minorticks_off()
