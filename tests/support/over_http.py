@@ -119,8 +119,8 @@ async def http_world(services: Services, *, reading: bool = False) -> AsyncItera
 
 
 @contextmanager
-def services_over(dsn: str) -> Iterator[Services]:
-    """Both services over a migrated database, for as long as the context lasts."""
+def services_over(dsn: str, **settings: str) -> Iterator[Services]:
+    """Both services over a migrated database, for as long as the context lasts. The settings are the product's."""
     listeners = [bind("127.0.0.1", 0) for _ in range(2)]
     urls = [f"http://127.0.0.1:{listener.getsockname()[1]}" for listener in listeners]
     servers: list[_Server] = []
@@ -128,8 +128,8 @@ def services_over(dsn: str) -> Iterator[Services]:
 
     async def serve() -> None:
         async with _an_hour_behind(dsn) as behind, asyncio.TaskGroup() as group:
-            settings = Settings.from_environment({"WALLET_DATABASE_URL": dsn})
-            servers.extend(_Server(app) for app in (application(settings, dsn), behind))
+            product = application(Settings.from_environment({"WALLET_DATABASE_URL": dsn, **settings}), dsn)
+            servers.extend(_Server(app) for app in (product, behind))
             made.set()
             for server, listener in zip(servers, listeners, strict=True):
                 group.create_task(server.serve([listener]))

@@ -1,0 +1,278 @@
+"""What is sent again and what never is, after how long, and until when; always under the one key of the intent."""
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import httpx
+import pytest
+
+from adapters.http_client import (
+    KeyFenced,
+    KeyReused,
+    NotFound,
+    OutcomeUnknown,
+    Refused,
+    Rejected,
+    Retries,
+    ServiceUnavailable,
+    VersionConflict,
+    WalletError,
+    WalletExists,
+)
+from entrypoints.http.problems import ALL
+from tests.client.scripted import WALLET, Reply, Script, applied, problem
+from tests.support.builders import NOWHERE
+from wallet_core import InvalidCommand
+
+REQUEST = httpx.Request("POST", "http://wallet.test")
+PASSING = [slug for slug, type_ in ALL.items() if type_.retry == "same_key"]
+FINAL = [slug for slug, type_ in ALL.items() if type_.retry != "same_key"]
+MEMBERS: dict[str, dict[str, Any]] = {
+    "wallet-not-found": {"wallet_id": str(WALLET)},
+    "hold-not-found": {"hold_id": str(WALLET)},
+    "transaction-not-found": {"transaction_id": str(WALLET)},
+    "wallet-exists": {"wallet_id": str(WALLET)},
+    "version-conflict": {"wallet_id": str(WALLET), "expected_version": 3, "current_version": 4},
+    "forbidden": {"scope": "write"},
+    "payload-too-large": {"bytes_max": 16_384},
+    "malformed-request": {"errors": [{"field": "amount", "message": "must be an integer"}]},
+}
+LOST = [
+    httpx.ReadTimeout("no answer", request=REQUEST),
+    httpx.ReadError("reset", request=REQUEST),
+    httpx.WriteError("reset", request=REQUEST),
+    httpx.RemoteProtocolError("Server disconnected without sending a response.", request=REQUEST),
+]
+NOT_SENT = [
+    httpx.ConnectError("refused", request=REQUEST),
+    httpx.ConnectTimeout("no connection", request=REQUEST),
+    httpx.PoolTimeout("no connection is free", request=REQUEST),
+]
+OF_A_PROXY = [httpx.Response(status, content=b"<html>Bad gateway</html>") for status in (502, 503, 504, 429, 408)]
+
+
+def refusal(slug: str) -> httpx.Response:
+    """The problem with the members that it carries."""
+    members: dict[str, Any] = {name: name for name in ALL[slug].carries}
+    return problem(slug, **members | MEMBERS.get(slug, {}))
+
+
+# -------------------------------------------------------------------- what is sent again
+
+
+@pytest.mark.parametrize(
+    "reply", [*map(problem, PASSING), *LOST, *NOT_SENT, *OF_A_PROXY], ids=lambda reply: str(reply)[:40]
+)
+async def test_what_may_pass_is_sent_again_under_the_same_key_until_it_is_answered(
+    reply: httpx.Response | Exception,
+) -> None:
+    script = Script([reply, reply, applied(replayed=True)])
+    done = await script.client().credit(WALLET, 5)
+    assert len(script.asked) == 3
+    assert set(script.keys) == {done.key}
+    assert len({(request.method, request.url, request.content) for request in script.asked}) == 1
+
+
+@pytest.mark.parametrize("slug", FINAL)
+async def test_what_is_decided_or_at_fault_is_never_sent_again(slug: str) -> None:
+    script = Script([refusal(slug), applied()])
+    with pytest.raises(WalletError):
+        await script.client().credit(WALLET, 5)
+    assert len(script.asked) == 1
+
+
+def test_every_problem_of_the_service_is_either_sent_again_or_not() -> None:
+    assert {"contention", "overloaded", "database-unavailable", "outcome-unknown", "internal-error"} <= set(PASSING)
+    assert {"insufficient-funds", "version-conflict", "unauthenticated", "idempotency-key-reused"} <= set(FINAL)
+
+
+async def test_the_service_has_the_last_word_on_what_may_be_sent_again() -> None:
+    """Not the status, nor a list of names: what is new to the client is treated as the service says."""
+    new = {"type": "/problems/closed-for-the-night", "title": "Closed", "status": 422, "outcome": "not_applied"}
+    again = httpx.Response(422, json={**new, "retry": "same_key"})
+    never = httpx.Response(503, json={**new, "status": 503, "retry": "never"})
+    script = Script([again, applied()])
+    await script.client().credit(WALLET, 5)
+    assert len(script.asked) == 2
+    script = Script([never, applied()])
+    with pytest.raises(Refused, match="closed-for-the-night"):
+        await script.client().credit(WALLET, 5)
+    assert len(script.asked) == 1
+
+
+async def test_an_intent_has_a_key_of_its_own_or_the_one_that_it_is_given() -> None:
+    script = Script([applied()])
+    client = script.client()
+    first, second = await client.credit(WALLET, 5), await client.credit(WALLET, 5)
+    third = await client.credit(WALLET, 5, key="order-7")
+    assert script.keys == [first.key, second.key, "order-7"]
+    assert len(set(script.keys)) == 3
+    assert third.key == "order-7"
+
+
+async def test_what_cannot_be_a_command_is_not_sent() -> None:
+    script = Script([applied()])
+    for wrong in (0, -1, 2**53, True, 1.0, "1"):
+        with pytest.raises(InvalidCommand):
+            await script.client().credit(WALLET, wrong)  # type: ignore[arg-type]
+    with pytest.raises(InvalidCommand):
+        await script.client().credit(WALLET, 1, key="a b")
+    assert not script.asked
+
+
+async def test_a_read_is_asked_again_too_and_is_never_in_doubt() -> None:
+    script = Script([LOST[0], problem("database-unavailable"), refusal("wallet-not-found")])
+    with pytest.raises(NotFound):
+        await script.client().wallet(WALLET)
+    assert len(script.asked) == 3
+    script = Script([LOST[0]])
+    with pytest.raises(ServiceUnavailable):
+        await script.client().wallet(WALLET)
+
+
+# -------------------------------------------------------------------- after how long
+
+
+async def test_the_service_is_left_alone_for_as_long_as_it_asks() -> None:
+    script = Script([problem("overloaded", "3"), problem("contention", "7"), applied()])
+    await script.client(backoff_s_first=0.1, backoff_s_max=1.0).credit(WALLET, 5)
+    first, second = script.waits
+    assert 3 <= first <= 3.1
+    assert 7 <= second <= 7.2
+
+
+async def test_a_time_to_come_back_at_is_honoured_and_nonsense_asks_for_nothing() -> None:
+    in_a_while = format_datetime(datetime.now(UTC) + timedelta(seconds=20), usegmt=True)
+    long_ago = "Sun, 06 Nov 1994 08:49:37 GMT"
+    replies = [problem("overloaded", text) for text in (in_a_while, long_ago, "soon", "-5", "1e9")]
+    script = Script([*replies, applied()])
+    await script.client(backoff_s_first=0.0).credit(WALLET, 5)
+    assert 15 < script.waits[0] <= 20
+    assert script.waits[1:] == [0, 0, 0, 0]
+
+
+async def test_waits_are_random_shares_of_windows_that_double_up_to_a_limit() -> None:
+    waits: list[list[float]] = []
+    for _ in range(60):
+        script = Script([*[problem("contention")] * 6, applied()])
+        await script.client(backoff_s_first=0.1, backoff_s_max=1.0).credit(WALLET, 5)
+        waits.append(script.waits)
+    windows = [0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
+    for window, column in zip(windows, zip(*waits, strict=True), strict=True):
+        assert all(0 <= wait <= window for wait in column)
+        # Not just some jitter on top: the whole window is used.
+        assert min(column) < window * 0.3
+        assert max(column) > window * 0.7
+
+
+# -------------------------------------------------------------------- until when
+
+
+async def test_at_the_deadline_a_write_of_unknown_fate_is_told_with_its_key() -> None:
+    script = Script([LOST[0]])
+    with pytest.raises(OutcomeUnknown) as unknown:
+        await script.client(deadline_s=10).credit(WALLET, 5)
+    assert {unknown.value.key} == set(script.keys)
+    assert len(script.asked) > 3
+    assert 5 < script.now <= 10
+
+
+async def test_at_the_deadline_a_write_that_certainly_did_not_happen_is_told_as_that() -> None:
+    replies: list[Reply] = [problem("overloaded", "1"), problem("contention", "1"), problem("database-unavailable")]
+    for reply in (*replies, *NOT_SENT):
+        script = Script([reply])
+        with pytest.raises(ServiceUnavailable) as unavailable:
+            await script.client(deadline_s=5).credit(WALLET, 5, key="mine")
+        assert unavailable.value.key == "mine"
+        assert script.now <= 5
+
+
+async def test_nobody_waits_for_what_comes_after_the_deadline() -> None:
+    script = Script([problem("overloaded", "3600")])
+    with pytest.raises(ServiceUnavailable):
+        await script.client(deadline_s=30).credit(WALLET, 5)
+    assert (len(script.asked), script.waits) == (1, [])
+
+
+async def test_no_attempt_is_given_more_time_than_is_left() -> None:
+    given: list[float] = []
+
+    class Attempted:
+        again = True
+        retry_after_s = 0.0
+
+    async def attempt(timeout_s: float) -> Attempted:
+        given.append(timeout_s)
+        script.now += 4
+        return Attempted()
+
+    script = Script([])
+    retries = Retries(10, 6, backoff_s_first=0, now=lambda: script.now, sleep=script.sleep)
+    await retries.insist(attempt)
+    assert given == [6, 6, 2]
+
+
+# -------------------------------------------------------------------- doubt
+
+
+@pytest.mark.parametrize("lost", [*LOST, problem("outcome-unknown"), problem("internal-error")], ids=str)
+@pytest.mark.parametrize("slug", ["wallet-not-found", "unauthenticated", "malformed-request"])
+async def test_what_is_not_remembered_settles_nothing_about_an_attempt_that_was_lost(
+    lost: httpx.Response | Exception, slug: str
+) -> None:
+    """The first attempt may still be on its way, and find a wallet or an API key that the second did not."""
+    script = Script([lost, refusal(slug)])
+    with pytest.raises(OutcomeUnknown, match=slug) as unknown:
+        await script.client().credit(WALLET, 5)
+    assert {unknown.value.key} == set(script.keys)
+    assert len(script.asked) == 2
+
+
+async def test_being_turned_away_at_the_end_does_not_clear_what_was_lost_before() -> None:
+    script = Script([LOST[0], problem("overloaded", "1")])
+    with pytest.raises(OutcomeUnknown):
+        await script.client(deadline_s=5).credit(WALLET, 5)
+
+
+async def test_a_version_that_is_past_settles_it_and_one_that_may_come_does_not() -> None:
+    conflict: dict[str, Any] = {"wallet_id": str(WALLET), "current_version": 7}
+    script = Script([LOST[0], problem("version-conflict", expected_version=6, **conflict)])
+    with pytest.raises(VersionConflict) as past:
+        await script.client().credit(WALLET, 5, expected_version=6)
+    assert (past.value.expected_version, past.value.current_version) == (6, 7)
+    script = Script([LOST[0], problem("version-conflict", expected_version=8, **conflict)])
+    with pytest.raises(OutcomeUnknown):
+        await script.client().credit(WALLET, 5, expected_version=8)
+
+
+@pytest.mark.parametrize(
+    ("slug", "error"),
+    [
+        ("insufficient-funds", Rejected),
+        ("idempotency-key-reused", KeyReused),
+        ("idempotency-key-fenced", KeyFenced),
+        ("wallet-exists", WalletExists),
+    ],
+)
+async def test_what_was_decided_for_good_settles_what_was_lost_before(slug: str, error: type[WalletError]) -> None:
+    script = Script([LOST[0], refusal(slug)])
+    with pytest.raises(error):
+        await script.client().debit(WALLET, 5)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"id": 1}', b"not json", b"[" * 100_000])
+async def test_a_success_that_cannot_be_read_is_no_answer(content: bytes) -> None:
+    script = Script([httpx.Response(201, content=content), applied(replayed=True)])
+    assert (await script.client().credit(WALLET, 5)).replayed
+    script = Script([httpx.Response(201, content=content)])
+    with pytest.raises(OutcomeUnknown):
+        await script.client(deadline_s=2).credit(WALLET, 5)
+
+
+async def test_an_error_of_somebody_else_s_is_no_decision_of_the_service() -> None:
+    for status in (301, 404, 400, 451):
+        script = Script([httpx.Response(status, content=b"<html></html>", headers={"location": "http://elsewhere/"})])
+        with pytest.raises(Refused):
+            await script.client().credit(NOWHERE, 5)
+        assert len(script.asked) == 1
