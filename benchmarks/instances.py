@@ -20,11 +20,11 @@ def instances(stage: Stage, workers: int | None) -> Iterator[Row]:
         settings = on_database(stage.ledger.dsn, workers)
         services = [stack.enter_context(serving(settings)) for _ in range(max(COUNTS))]
         warm_up(stage, *services)
-        load = stage.load("credits.lua", USUAL_CONNECTIONS, wallets=1)
+        load = stage.load("contended.lua", USUAL_CONNECTIONS, wallets=1)
         for _ in range(ROUNDS):
             for count in COUNTS:
                 name = f"HTTP credits, {USUAL_CONNECTIONS} connections, hot, {count} instance{'s' * (count > 1)}"
-                row = stage.row(f"instances-{count}", name, services[:count], load, contended=count > 1)
+                row = stage.row(f"instances-{count}", name, services[:count], load, effect="contended credits")
                 found[count].append(row)
     for rows in found.values():
         yield taken_in_turns(rows)

@@ -22,10 +22,12 @@ KINDS_OF_KEYS: Final = ("random", "ordered")
 
 @attrs.frozen
 class Measured:
-    """What wrk says of a run. Times are microseconds; ``refused`` answers had a status other than 2xx."""
+    """What wrk says of a run. Times are microseconds; ``refused`` answers had a status other than 2xx;
+    ``unexpected`` ones are counted by the scripts in which refusals are to be expected."""
 
     requests: int
     refused: int
+    unexpected: int
     broken: int
     replays: int
     duration_us: int

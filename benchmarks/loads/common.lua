@@ -19,7 +19,7 @@ end
 function begin(arguments)
   api_key, kind_of_keys, wallets = arguments[1], arguments[2], tonumber(arguments[4])
   math.randomseed(tonumber(arguments[3]) + number)
-  counter, replays = 0, 0
+  counter, replays, unexpected = 0, 0, 0
   headers = {["Authorization"] = "Bearer " .. api_key, ["Content-Type"] = "application/json"}
 end
 
@@ -54,11 +54,14 @@ end
 
 function done(summary, latency, requests)
   local errors, sent_again = summary.errors, 0
+  local unexpected_answers = 0
   for _, thread in ipairs(threads) do
     sent_again = sent_again + thread:get("replays")
+    unexpected_answers = unexpected_answers + thread:get("unexpected")
   end
   io.write(string.format(
-    'RESULT {"requests": %d, "refused": %d, "broken": %d, "replays": %d, "duration_us": %d, "p50_us": %d, "p99_us": %d}\n',
-    summary.requests, errors.status, errors.connect + errors.read + errors.write + errors.timeout, sent_again,
-    summary.duration, latency:percentile(50), latency:percentile(99)))
+    'RESULT {"requests": %d, "refused": %d, "unexpected": %d, "broken": %d, "replays": %d, ' ..
+    '"duration_us": %d, "p50_us": %d, "p99_us": %d}\n',
+    summary.requests, errors.status, unexpected_answers,
+    errors.connect + errors.read + errors.write + errors.timeout, sent_again, summary.duration, latency:percentile(50), latency:percentile(99)))
 end
