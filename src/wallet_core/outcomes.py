@@ -94,7 +94,7 @@ class Contention:
 
 @attrs.frozen
 class Overloaded:
-    """The queue is full, or the service is stopping. Nothing was started."""
+    """The queue is full, its turn did not come in time, or the service is stopping. Nothing was started."""
 
 
 @attrs.frozen

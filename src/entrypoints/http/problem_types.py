@@ -211,7 +211,7 @@ OVERLOADED = _passing(
     "The service is busy",
     "not_applied",
     "More is waiting than the service takes on. Nothing was started.",
-    "The queue is full, or the service is stopping. Nothing was started.",
+    "The queue is full, the turn of the request did not come in time, or the service is stopping. Nothing was started.",
 )
 DATABASE_UNAVAILABLE = _passing(
     "database-unavailable",

@@ -34,7 +34,7 @@ START_S_MAX: Final = 60.0
 STOP_S_MAX: Final = 60.0
 """How long the parent waits for its processes to end by themselves, in seconds: their requests, then their batches."""
 
-GC_ALLOCATIONS: Final = 50_000
+GC_ALLOCATIONS: Final = 200_000
 """After how many objects more than were freed the garbage collector looks for cycles."""
 
 LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
