@@ -18,6 +18,7 @@ from tests.http.process import Running, environment, serving
 ROOT = Path(__file__).parents[2]
 UI = ROOT / "src" / "entrypoints" / "ui"
 BUILD_S_MAX = 60
+NO_OTHER_CODE = {"PYTHONPATH": ""}
 
 
 def build(source: Path, target: str, into: Path) -> Path:
@@ -66,7 +67,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def service(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The installed service with a PostgreSQL of its own, run in a folder that has nothing in it."""
     folder = tmp_path_factory.mktemp("elsewhere")
-    settings = {"WALLET_DATA_DIR": str(folder / "data")}
+    settings = {"WALLET_DATA_DIR": str(folder / "data"), **NO_OTHER_CODE}
     with serving(program=[str(installed / "wallet")], folder=folder, **settings) as running:
         yield running
         assert running.stop() == 0
@@ -121,7 +122,7 @@ def test_what_is_installed_is_run_and_not_the_checkout(installed: Path, tmp_path
     run = subprocess.run(
         [installed / "python", "-c", ask, "wallet_core", "adapters", "entrypoints"],
         cwd=tmp_path,
-        env=environment({}),
+        env=environment(NO_OTHER_CODE),
         capture_output=True,
         text=True,
         check=True,
