@@ -28,7 +28,7 @@ class Page:
     next_cursor: str | None
 
 
-@attrs.define
+@attrs.define(eq=False)
 class Reads:
     """What may be asked. All of it raises ``ServiceUnavailable``, ``Refused`` and ``NotUnderstood``."""
 

@@ -1,9 +1,11 @@
 """What is sent again and what never is, after how long, and until when; always under the one key of the intent."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
+import attrs
 import httpx
 import pytest
 
@@ -17,6 +19,7 @@ from adapters.http_client import (
     Retries,
     ServiceUnavailable,
     VersionConflict,
+    WalletClient,
     WalletError,
     WalletExists,
 )
@@ -211,6 +214,40 @@ async def test_no_attempt_is_given_more_time_than_is_left() -> None:
     retries = Retries(10, 6, backoff_s_first=0, now=lambda: script.now, sleep=script.sleep)
     await retries.insist(attempt)
     assert given == [6, 6, 2]
+
+
+async def test_who_stops_waiting_is_let_go_at_once_and_nothing_is_sent_any_more() -> None:
+    waiting = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        waiting.set()
+        await asyncio.Event().wait()
+
+    script = Script([LOST[0]])
+    client = script.client()
+    client.wire = attrs.evolve(client.wire, retries=Retries(sleep=sleep))
+    call = asyncio.create_task(client.credit(WALLET, 5))
+    await waiting.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert len(script.asked) == 1
+
+
+async def test_who_stops_waiting_for_an_answer_is_let_go_at_once() -> None:
+    asked = asyncio.Event()
+
+    async def hang(request: httpx.Request) -> httpx.Response:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(hang), verify=False) as http:
+        call = asyncio.create_task(WalletClient("http://wallet.test", "key", http=http).credit(WALLET, 5))
+        await asked.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
 
 
 # -------------------------------------------------------------------- doubt

@@ -1,0 +1,35 @@
+"""The real service, on PostgreSQL, with its lab on; and a tenant of each test's own."""
+
+from collections.abc import AsyncIterator, Iterator
+from uuid import uuid4
+
+import pytest
+
+from adapters.postgres.admin import Admin
+from adapters.postgres.engine import create_engine
+from tests.client.live import Live
+from tests.databases import Databases
+from tests.support.over_http import Services, services_over
+
+TIMEOUT_MS = 400
+
+
+@pytest.fixture(scope="session")
+def lab(databases: Databases) -> Iterator[Services]:
+    """A service that fails on request, and waits for less than half a second."""
+    dsn = databases.create()
+    with services_over(dsn, WALLET_LAB="on", WALLET_REQUEST_TIMEOUT_MS=str(TIMEOUT_MS)) as services:
+        yield services
+    databases.drop(dsn)
+
+
+@pytest.fixture
+async def live(lab: Services) -> AsyncIterator[Live]:
+    owner = create_engine(lab.dsn, pool_size=1)
+    try:
+        _, api_key = await Admin(owner).create_key(f"t{uuid4().hex}", "tests", ("read", "write"))
+    finally:
+        await owner.dispose()
+    made = Live(lab.url, api_key)
+    yield made
+    await made.close()
