@@ -1,10 +1,12 @@
 """What a load costs: CPU of everybody who takes part, memory of a worker, and bytes of the write-ahead log."""
 
 import os
+import platform
 import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Final
 
 import attrs
@@ -27,6 +29,8 @@ class Costs:
     postgres_cpu: float = 0.0
     generator_cpu: float | None = None
     redis_cpu: float | None = None
+    others_cpu: float = 0.0
+    """Of all that has nothing to do with the load, and should not be there."""
     memory_mib: float | None = None
     wal_bytes: int = 0
 
@@ -47,7 +51,7 @@ class Meter:
         costs = Costs()
         dsn = self.server.url("postgres")
         wal_before = wal_bytes(dsn)
-        clocks = self._clocks()
+        clocks = {**self._clocks(), "others": _machine_cpu_s}
         before = {name: clock() for name, clock in clocks.items()}
         started_at = time.perf_counter()
         yield costs
@@ -56,6 +60,8 @@ class Meter:
         time.sleep(ENDED_S)
         for name, clock in clocks.items():
             setattr(costs, f"{name}_cpu", 100 * (clock() - before[name]) / took_s)
+        ours = (costs.service_cpu, costs.postgres_cpu, costs.generator_cpu, costs.redis_cpu)
+        costs.others_cpu = max(0.0, costs.others_cpu - sum(share or 0.0 for share in ours))
         costs.wal_bytes = wal_bytes(dsn) - wal_before
         memories = [service.memory_mib() for service in self.services]
         if self.in_process:
@@ -85,6 +91,13 @@ def _generator_cpu_s() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
+def _machine_cpu_s() -> float:
+    times: Any = psutil.cpu_times()
+    # What runs in guests is in the first two already; the last three are there on Linux only.
+    names = ("user", "nice", "system", "irq", "softirq", "steal")
+    return float(sum(getattr(times, name, 0.0) for name in names))
+
+
 def _cpu_s(pids: Sequence[int]) -> float:
     """What these processes and their children have used so far, those children included that have ended."""
     total = 0.0
@@ -102,11 +115,12 @@ def _cpu_s(pids: Sequence[int]) -> float:
 
 def machine() -> dict[str, Any]:
     """What it was measured on."""
-    with open("/proc/cpuinfo") as file:
-        models = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    described = Path("/proc/cpuinfo")
+    lines = described.read_text().splitlines() if described.exists() else []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return {
         "cpus": os.cpu_count(),
-        "cpu": models[0] if models else "",
+        "cpu": models[0] if models else platform.processor(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
         "load_before": round(os.getloadavg()[0], 2),
     }

@@ -49,7 +49,7 @@ def taken_in_turns(rows: Sequence[Row]) -> Row:
     """One row of several runs of the same load, which took turns with others."""
     rates = [row.per_second for row in rows]
     costs = Costs(wal_bytes=sum(row.costs.wal_bytes for row in rows))
-    for name in ("service_cpu", "postgres_cpu", "generator_cpu", "redis_cpu", "memory_mib"):
+    for name in ("service_cpu", "postgres_cpu", "generator_cpu", "redis_cpu", "others_cpu", "memory_mib"):
         known = [value for row in rows if (value := getattr(row.costs, name)) is not None]
         setattr(costs, name, statistics.fmean(known) if known else None)
     return attrs.evolve(

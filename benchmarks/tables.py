@@ -13,6 +13,7 @@ COLUMNS: Final = (
     "CPU of service",
     "of PostgreSQL",
     "of generator",
+    "of others",
     "worker MiB",
     "WAL bytes each",
 )
@@ -55,7 +56,6 @@ def _row_cells(row: dict[str, Any]) -> tuple[str, ...]:
     costs = row["costs"]
     note = f" ({row['note']})" if row["note"] else ""
     latency = "" if row["latency_ratio"] is None else f" (× {row['latency_ratio']:.2f})"
-    generator = _number(costs["generator_cpu"], "{:.0f} %")
     return (
         row["name"] + note,
         f"{row['per_second']:,.0f}",
@@ -65,7 +65,8 @@ def _row_cells(row: dict[str, Any]) -> tuple[str, ...]:
         f"{row['without_effect']:,}",
         _number(costs["service_cpu"], "{:.0f} %"),
         _number(costs["postgres_cpu"], "{:.0f} %") + _number(costs["redis_cpu"], " (Redis {:.0f} %)"),
-        generator,
+        _number(costs["generator_cpu"], "{:.0f} %"),
+        _number(costs["others_cpu"], "{:.0f} %"),
         _number(costs["memory_mib"], "{:.0f}"),
         _number(row["wal_bytes_each"], "{:,.0f}"),
     )
