@@ -41,9 +41,26 @@ class Decided:
 
 def decide_batch(snapshot: Snapshot, commands: Sequence[Command], ids: Iterator[UUID]) -> Decided:
     """Decide the commands in order. ``ids`` is an endless supply of new ids, sorted by ``snapshot.now``."""
-    state = State(snapshot, ids)
-    outcomes = [_decide(command, state) for command in commands]
-    return Decided(outcomes, state.changes())
+    deciding = Deciding(snapshot, ids)
+    deciding.go_on(commands)
+    return deciding.decided()
+
+
+class Deciding:
+    """The same in several steps, for a batch that is so large that others would wait for it too long."""
+
+    def __init__(self, snapshot: Snapshot, ids: Iterator[UUID]) -> None:
+        self._state = State(snapshot, ids)
+        self._outcomes: list[Outcome] = []
+
+    def go_on(self, commands: Sequence[Command]) -> None:
+        """Decide the next of the commands."""
+        state = self._state
+        self._outcomes += [_decide(command, state) for command in commands]
+
+    def decided(self) -> Decided:
+        """What has been decided."""
+        return Decided(self._outcomes, self._state.changes())
 
 
 def expire_crowds(snapshot: Snapshot, ids: Iterator[UUID]) -> Changes:

@@ -1,5 +1,6 @@
 """Batches and fences: writes whose idempotency keys are in the body."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, cast, get_args
 from uuid import UUID
@@ -30,6 +31,9 @@ from wallet_core.commands import Command, FenceKey
 from wallet_core.outcomes import DatabaseUnavailable, Fenced, Overloaded, Replayed, Unknown
 
 COMMANDS_MAX: Final = 1000
+
+STEP_COMMANDS_MAX: Final = 100
+"""How many commands are read, or answered, in one go. Between two steps other requests and the database are heard."""
 
 BEFALLS_ALL: Final = (Overloaded, DatabaseUnavailable, Unknown)
 """What befalls the commands of a request all alike, and is therefore the answer to the request."""
@@ -111,7 +115,9 @@ async def run_batch(service: Service, tenant: UUID, scope: HTTPScope, receive: R
     documents = shaped(parse_json(data), _Envelope).commands
     judgements: list[Judgement | None] = []
     commands: list[Command] = []
-    for document in documents:
+    for number, document in enumerate(documents, 1):
+        if number % STEP_COMMANDS_MAX == 0:
+            await asyncio.sleep(0)
         try:
             commands.append(_command(document))
             judgements.append(None)
@@ -121,9 +127,13 @@ async def run_batch(service: Service, tenant: UUID, scope: HTTPScope, receive: R
     for outcome in outcomes:
         if isinstance(outcome, BEFALLS_ALL):
             return write_answer(judge(outcome), scope)
-    judged = iter([judge(outcome) for outcome in outcomes])
+    judged = map(judge, outcomes)
     path = path_of(scope)
-    results = [_result(judgement or next(judged), path) for judgement in judgements]
+    results: list[shapes.BatchResult] = []
+    for number, judgement in enumerate(judgements, 1):
+        if number % STEP_COMMANDS_MAX == 0:
+            await asyncio.sleep(0)
+        results.append(_result(judgement or next(judged), path))
     replayed = REPLAYED if all(result.replayed for result in results) else NOT_REPLAYED
     return Answer(200, (JSON, replayed), shapes.encode(shapes.BatchResults(results)))
 
