@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from benchmarks.tables import folded
+
 _STYLE: Final[dict[Any, Any]] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "wallet",
@@ -29,7 +31,6 @@ BAR_INCHES: Final = 0.235
 MARGIN_INCHES: Final = 1.35
 TICKS: Final = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 LABEL_ROOM: Final = 4.0
-OFTEN_MEASURED: Final = "pgbench-"
 
 
 @attrs.frozen
@@ -67,17 +68,16 @@ def svg(results: Mapping[str, Any]) -> str:
 
 def _rates(results: Mapping[str, Any]) -> list[Bar]:
     targets = {target["key"]: target for target in results["targets"] if target["against"] == "yardstick"}
-    bars: dict[str, Bar] = {}
-    for row in results["rows"]:
+    bars = []
+    for row in folded(results["rows"]):
         ratio, key = row["ratio"], row["key"]
-        # The yardstick is measured several times; the first stands for the others.
-        if not ratio or key in bars:
+        if not ratio:
             continue
-        colour = YARDSTICK if key.startswith(OFTEN_MEASURED) else FASTER if ratio >= 1 else SLOWER
+        colour = YARDSTICK if key.startswith("pgbench-") else FASTER if ratio >= 1 else SLOWER
         target = targets.get(key, {})
         text = f"{ratio:.2f} × · {row['per_second']:,.0f}/s"
-        bars[key] = Bar(row["name"], ratio, text, colour, target.get("floor"), target.get("aim"))
-    return list(bars.values())
+        bars.append(Bar(row["name"], ratio, text, colour, target.get("floor"), target.get("aim")))
+    return bars
 
 
 def _others(results: Mapping[str, Any]) -> list[Bar]:

@@ -1,5 +1,6 @@
 """The results as tables in Markdown, made from the document that is kept as JSON."""
 
+import statistics
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -34,11 +35,34 @@ def markdown(document: dict[str, Any]) -> str:
     if document["targets"]:
         parts.append(_table(TARGET_COLUMNS, [_target_cells(target) for target in document["targets"]]))
     if document["rows"]:
-        parts.append(_table(COLUMNS, [_row_cells(row) for row in document["rows"]]))
+        parts.append(_table(COLUMNS, [_row_cells(row) for row in folded(document["rows"])]))
     if document["figures"]:
         parts.append(_table(FIGURE_COLUMNS, [(name, f"{value:,.1f}") for name, value in document["figures"].items()]))
     parts += [f"FAILED: {failure}" for failure in document["failures"]]
     return "\n\n".join(parts) + "\n"
+
+
+def folded(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row for each load: what was measured again and again is there as its mean, with the lowest and highest."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(row["key"], []).append(row)
+    return [_mean(same) if len(same) > 1 else same[0] for same in found.values()]
+
+
+def _mean(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    means: dict[str, Any] = {}
+    for name in ("per_second", "ratio", "p50_ms", "p99_ms", "wal_bytes_each"):
+        known = [row[name] for row in rows if row[name] is not None]
+        means[name] = statistics.fmean(known) if known else None
+    rates = [row["per_second"] for row in rows]
+    means["note"] = f"{min(rates):,.0f} to {max(rates):,.0f}, measured {len(rates)} times"
+    means["without_effect"] = sum(row["without_effect"] for row in rows)
+    costs = {
+        name: None if value is None else statistics.fmean(row["costs"][name] for row in rows)
+        for name, value in rows[0]["costs"].items()
+    }
+    return {**rows[0], **means, "costs": costs}
 
 
 def _table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

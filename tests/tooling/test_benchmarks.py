@@ -16,6 +16,7 @@ from benchmarks.plot import svg
 from benchmarks.rows import SPREAD, SPREAD_ALONE, Report, Row
 from benchmarks.service import on_database, serving
 from benchmarks.stage import Stage
+from benchmarks.tables import markdown
 from benchmarks.targets import document
 from benchmarks.truth import Told, Untrue, contradiction, witnessed
 from tests.verification.scene import prove
@@ -38,6 +39,13 @@ def test_a_ratio_is_to_the_mean_of_the_yardstick_before_and_after() -> None:
     )
     assert [report.ratio(place) for place in (2, 3)] == [2.0, 1.0]
     assert [report.ratio(place) for place in (0, 1, 4)] == [1.0, 1.0, 1.0]
+
+
+def test_what_was_measured_again_is_one_line_with_the_lowest_and_highest() -> None:
+    results = document(_report(_row(SPREAD, 9000), _row("credits", 3000), _row(SPREAD, 1000)))
+    lines = [line for line in markdown(results).splitlines() if line.startswith(f"| {SPREAD}")]
+    assert len(lines) == 1
+    assert "(1,000 to 9,000, measured 2 times) | 5,000 | 1.00 |" in lines[0]
 
 
 def test_without_a_yardstick_there_is_no_ratio() -> None:
