@@ -16,7 +16,7 @@ from benchmarks.stage import Stage
 
 MILLION: Final = 1_000_000
 ROUNDS: Final = 3
-WAL_WHILE_FILLING: Final = "16GB"
+WAL_WHILE_FILLING: Final = "4GB"
 
 
 def filled_ledgers(server: EmbeddedPostgres, report: Report, millions: Sequence[int]) -> dict[int, Ledger]:

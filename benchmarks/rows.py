@@ -15,6 +15,9 @@ HOT: Final = "pgbench-hot-32"
 SPREAD_ALONE: Final = "pgbench-spread-1"
 HOT_ALONE: Final = "pgbench-hot-1"
 
+OTHERS_CPU_MAX: Final = 20.0
+"""Of one core, in per cent: what is used beside a load, and may be the system's own work."""
+
 
 @attrs.frozen
 class Row:
@@ -82,9 +85,11 @@ class Report:
         for row in rows:
             self.rows.append(row)
             ratio = self.ratio(len(self.rows) - 1)
+            others = row.costs.others_cpu
+            disturbed = f"others used {others:.0f} % of a core" if others > OTHERS_CPU_MAX else ""
             print(
                 f"{row.name:52} {row.per_second:>9,.0f}/s {'' if ratio is None else f'{ratio:.2f}':>7} "
-                f"{row.p50_ms:>8.2f} {row.p99_ms:>8.2f} ms  {row.note}",
+                f"{row.p50_ms:>8.2f} {row.p99_ms:>8.2f} ms  {row.note} {disturbed}",
                 flush=True,
             )
 
