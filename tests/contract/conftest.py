@@ -1,4 +1,10 @@
-"""The contract suite runs over every adapter of the ports, so that none of them can be a special case."""
+"""The contract suite runs over every adapter of the ports, so that none of them can be a special case.
+
+There are three contracts in it. That of stores: units of work, snapshots, isolation, crowds, and the model and
+differential tests, which bring ids, clocks and faults of their own from below a ledger. That of ledgers
+(``OF_LEDGERS``), which what stands in front of a store keeps as well: the cache, and the HTTP client. And that of
+readers (``OF_READERS``), which the client keeps too.
+"""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Final
@@ -43,10 +49,8 @@ def ledger_services(ledger_database: str) -> Iterator[Services]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Have each test run over every store, and with a cache in front where it is ledgers that are tested.
-
-    Those run over HTTP too, and so do the tests of readers. Units of work and snapshots are nothing that the API has.
-    """
+    """Have each test run over every store; those of ledgers with a cache in front as well, and over HTTP; and those of
+    readers over HTTP. The API has no units of work and no snapshots, so the others have nothing to ask it."""
     if "world" in metafunc.fixturenames:
         over: list[str] = []
         if getattr(metafunc.module, "OF_LEDGERS", False):
