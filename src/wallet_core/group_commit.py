@@ -29,9 +29,8 @@ WITHDRAWALS_PER_WAIT = 16
 
 BATCHES_OF_A_TENANT_MAX = 2
 
-STACKED_COMMANDS_MIN = 200
-"""How many commands are worth a batch of their own beside the one that is in flight. Fewer wait for that one to end:
-more will have come by then, and what a batch costs by itself is shared by more."""
+STACKED_COMMANDS_MIN = 4
+"""How few commands are worth a batch of their own beside the one that is in flight."""
 
 
 @attrs.define
@@ -51,6 +50,8 @@ class _Tenant:
     """In the queue."""
     batches: int = 0
     """In flight."""
+    in_flight: int = 0
+    """How many commands there are in the batch that went last."""
     in_line: bool = False
 
 
@@ -58,10 +59,12 @@ class _Tenant:
 class GroupCommit:
     """A ``Ledger`` that gathers what many callers ask into batches for another one.
 
-    One batch at a time per tenant, or two once ``stacked_commands_min`` commands wait, which is for a ledger that can
-    put one batch on top of another; those of different tenants run side by side, up to ``batches_max``, and tenants
-    that wait for their turn get it in order. Each batch runs in a task of its own that no caller can cancel: a caller
-    who stops waiting abandons the answer, never the work. A request's commands stay together, in one batch.
+    One batch at a time per tenant, or two for a ledger that can put one batch on top of another: the second begins once
+    as many commands wait as are in flight, and no fewer than ``stacked_commands_min``. So the callers divide into two
+    halves, one of which is decided while the other is written. Batches of different tenants run side by side, up to
+    ``batches_max``, and tenants that wait for their turn get it in order. Each batch runs in a task of its own that no
+    caller can cancel: a caller who stops waiting abandons the answer, never the work. A request's commands stay
+    together, in one batch.
 
     A request that no batch has taken for ``wait_s_max`` seconds, or a little longer, is withdrawn: nothing of it was
     done or will be. One that a batch has taken never is.
@@ -126,7 +129,9 @@ class GroupCommit:
         """Put the tenant in line, if its next batch may begin."""
         if own.in_line or not own.requests:
             return False
-        if own.batches and (own.batches >= BATCHES_OF_A_TENANT_MAX or own.commands < self.stacked_commands_min):
+        if own.batches and (
+            own.batches >= BATCHES_OF_A_TENANT_MAX or own.commands < max(own.in_flight, self.stacked_commands_min)
+        ):
             return False
         own.in_line = True
         self._line.append(tenant)
@@ -168,6 +173,7 @@ class GroupCommit:
             size += len(request.commands)
             batch.append(request)
         self._forget(own, size)
+        own.in_flight = size
         return batch
 
     def _forget(self, own: _Tenant, commands: int) -> None:

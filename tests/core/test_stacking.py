@@ -277,6 +277,17 @@ async def test_what_is_left_over_by_a_batch_may_begin_at_once() -> None:
     assert gate.keys[2:] == [["g", "h", "i"]]
 
 
+async def test_a_second_batch_takes_as_many_commands_as_are_in_flight() -> None:
+    gate = Gate()
+    callers = stacking(gate, least=1)
+    await callers.ask(*"abc")
+    await callers.ask("d")
+    await callers.ask("e")
+    assert gate.keys == [["a", "b", "c"]]
+    await callers.ask("f")
+    assert gate.keys == [["a", "b", "c"], ["d", "e", "f"]]
+
+
 async def test_a_second_batch_takes_a_place_among_those_that_run_side_by_side() -> None:
     gate = Gate()
     callers = stacking(gate, least=1, batches_max=1)
