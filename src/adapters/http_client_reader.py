@@ -137,8 +137,9 @@ class HttpReader:
             found += items
             cursor = page.next_cursor
             if cursor is None:
-                return found[:limit]
-        if len(found) == limit and cursor is not None:
+                break
+        if found and cursor is not None:
+            # It comes after the last item found, which is one beyond the page if that was walked to.
             self._remember((*place, position(found[-1])), cursor)
         return found[:limit]
 
