@@ -11,16 +11,23 @@ from tests.client.live import Live
 from tests.databases import Databases
 from tests.support.over_http import Services, services_over
 
-TIMEOUT_MS = 400
+HASTY_TIMEOUT_MS = 300
 
 
 @pytest.fixture(scope="session")
 def lab(databases: Databases) -> Iterator[Services]:
-    """A service that fails on request, and waits for less than half a second."""
+    """A service that fails on request."""
     dsn = databases.create()
-    with services_over(dsn, WALLET_LAB="on", WALLET_REQUEST_TIMEOUT_MS=str(TIMEOUT_MS)) as services:
+    with services_over(dsn, WALLET_LAB="on") as services:
         yield services
     databases.drop(dsn)
+
+
+@pytest.fixture(scope="session")
+def hasty_lab(lab: Services) -> Iterator[Services]:
+    """The same, but it does not wait for long until it says that it does not know."""
+    with services_over(lab.dsn, WALLET_LAB="on", WALLET_REQUEST_TIMEOUT_MS=str(HASTY_TIMEOUT_MS)) as services:
+        yield services
 
 
 @pytest.fixture
