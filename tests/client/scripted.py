@@ -19,6 +19,29 @@ URL: Final = "http://wallet.test"
 
 Reply = httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]
 
+REQUEST = httpx.Request("POST", URL)
+MEMBERS: dict[str, dict[str, Any]] = {
+    "wallet-not-found": {"wallet_id": str(WALLET)},
+    "hold-not-found": {"hold_id": str(WALLET)},
+    "transaction-not-found": {"transaction_id": str(WALLET)},
+    "wallet-exists": {"wallet_id": str(WALLET)},
+    "version-conflict": {"wallet_id": str(WALLET), "expected_version": 3, "current_version": 4},
+    "forbidden": {"scope": "write"},
+    "payload-too-large": {"bytes_max": 16_384},
+    "malformed-request": {"errors": [{"field": "amount", "message": "must be an integer"}]},
+}
+LOST = [
+    httpx.ReadTimeout("no answer", request=REQUEST),
+    httpx.ReadError("reset", request=REQUEST),
+    httpx.WriteError("reset", request=REQUEST),
+    httpx.RemoteProtocolError("Server disconnected without sending a response.", request=REQUEST),
+]
+NOT_SENT = [
+    httpx.ConnectError("refused", request=REQUEST),
+    httpx.ConnectTimeout("no connection", request=REQUEST),
+    httpx.PoolTimeout("no connection is free", request=REQUEST),
+]
+
 
 def problem(slug: str, retry_after: str | None = None, *, replayed: bool = False, **members: Any) -> httpx.Response:
     """The answer of the real service to this problem, by its own table."""
@@ -28,6 +51,12 @@ def problem(slug: str, retry_after: str | None = None, *, replayed: bool = False
     if retry_after is not None:
         headers["retry-after"] = retry_after
     return httpx.Response(ALL[slug].status, headers=headers, content=content)
+
+
+def refusal(slug: str) -> httpx.Response:
+    """The problem with the members that it carries."""
+    members: dict[str, Any] = {name: name for name in ALL[slug].carries}
+    return problem(slug, **members | MEMBERS.get(slug, {}))
 
 
 def applied(transaction: Transaction | None = None, *, replayed: bool = False) -> httpx.Response:

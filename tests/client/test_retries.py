@@ -3,63 +3,27 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import Any
 
 import attrs
 import httpx
 import pytest
 
 from adapters.http_client import (
-    KeyFenced,
-    KeyReused,
     NotFound,
     OutcomeUnknown,
     Refused,
-    Rejected,
     Retries,
     ServiceUnavailable,
-    VersionConflict,
     WalletClient,
     WalletError,
-    WalletExists,
 )
 from entrypoints.http.problems import ALL
-from tests.client.scripted import WALLET, Reply, Script, applied, problem
-from tests.support.builders import NOWHERE
+from tests.client.scripted import LOST, NOT_SENT, WALLET, Reply, Script, applied, problem, refusal
 from wallet_core import InvalidCommand
 
-REQUEST = httpx.Request("POST", "http://wallet.test")
 PASSING = [slug for slug, type_ in ALL.items() if type_.retry == "same_key"]
 FINAL = [slug for slug, type_ in ALL.items() if type_.retry != "same_key"]
-MEMBERS: dict[str, dict[str, Any]] = {
-    "wallet-not-found": {"wallet_id": str(WALLET)},
-    "hold-not-found": {"hold_id": str(WALLET)},
-    "transaction-not-found": {"transaction_id": str(WALLET)},
-    "wallet-exists": {"wallet_id": str(WALLET)},
-    "version-conflict": {"wallet_id": str(WALLET), "expected_version": 3, "current_version": 4},
-    "forbidden": {"scope": "write"},
-    "payload-too-large": {"bytes_max": 16_384},
-    "malformed-request": {"errors": [{"field": "amount", "message": "must be an integer"}]},
-}
-LOST = [
-    httpx.ReadTimeout("no answer", request=REQUEST),
-    httpx.ReadError("reset", request=REQUEST),
-    httpx.WriteError("reset", request=REQUEST),
-    httpx.RemoteProtocolError("Server disconnected without sending a response.", request=REQUEST),
-]
-NOT_SENT = [
-    httpx.ConnectError("refused", request=REQUEST),
-    httpx.ConnectTimeout("no connection", request=REQUEST),
-    httpx.PoolTimeout("no connection is free", request=REQUEST),
-]
 OF_A_PROXY = [httpx.Response(status, content=b"<html>Bad gateway</html>") for status in (502, 503, 504, 429, 408)]
-
-
-def refusal(slug: str) -> httpx.Response:
-    """The problem with the members that it carries."""
-    members: dict[str, Any] = {name: name for name in ALL[slug].carries}
-    return problem(slug, **members | MEMBERS.get(slug, {}))
-
 
 # -------------------------------------------------------------------- what is sent again
 
@@ -248,68 +212,3 @@ async def test_who_stops_waiting_for_an_answer_is_let_go_at_once() -> None:
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
-
-
-# -------------------------------------------------------------------- doubt
-
-
-@pytest.mark.parametrize("lost", [*LOST, problem("outcome-unknown"), problem("internal-error")], ids=str)
-@pytest.mark.parametrize("slug", ["wallet-not-found", "unauthenticated", "malformed-request"])
-async def test_what_is_not_remembered_settles_nothing_about_an_attempt_that_was_lost(
-    lost: httpx.Response | Exception, slug: str
-) -> None:
-    """The first attempt may still be on its way, and find a wallet or an API key that the second did not."""
-    script = Script([lost, refusal(slug)])
-    with pytest.raises(OutcomeUnknown, match=slug) as unknown:
-        await script.client().credit(WALLET, 5)
-    assert {unknown.value.key} == set(script.keys)
-    assert len(script.asked) == 2
-
-
-async def test_being_turned_away_at_the_end_does_not_clear_what_was_lost_before() -> None:
-    script = Script([LOST[0], problem("overloaded", "1")])
-    with pytest.raises(OutcomeUnknown):
-        await script.client(deadline_s=5).credit(WALLET, 5)
-
-
-async def test_a_version_that_is_past_settles_it_and_one_that_may_come_does_not() -> None:
-    conflict: dict[str, Any] = {"wallet_id": str(WALLET), "current_version": 7}
-    script = Script([LOST[0], problem("version-conflict", expected_version=6, **conflict)])
-    with pytest.raises(VersionConflict) as past:
-        await script.client().credit(WALLET, 5, expected_version=6)
-    assert (past.value.expected_version, past.value.current_version) == (6, 7)
-    script = Script([LOST[0], problem("version-conflict", expected_version=8, **conflict)])
-    with pytest.raises(OutcomeUnknown):
-        await script.client().credit(WALLET, 5, expected_version=8)
-
-
-@pytest.mark.parametrize(
-    ("slug", "error"),
-    [
-        ("insufficient-funds", Rejected),
-        ("idempotency-key-reused", KeyReused),
-        ("idempotency-key-fenced", KeyFenced),
-        ("wallet-exists", WalletExists),
-    ],
-)
-async def test_what_was_decided_for_good_settles_what_was_lost_before(slug: str, error: type[WalletError]) -> None:
-    script = Script([LOST[0], refusal(slug)])
-    with pytest.raises(error):
-        await script.client().debit(WALLET, 5)
-
-
-@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"id": 1}', b"not json", b"[" * 100_000])
-async def test_a_success_that_cannot_be_read_is_no_answer(content: bytes) -> None:
-    script = Script([httpx.Response(201, content=content), applied(replayed=True)])
-    assert (await script.client().credit(WALLET, 5)).replayed
-    script = Script([httpx.Response(201, content=content)])
-    with pytest.raises(OutcomeUnknown):
-        await script.client(deadline_s=2).credit(WALLET, 5)
-
-
-async def test_an_error_of_somebody_else_s_is_no_decision_of_the_service() -> None:
-    for status in (301, 404, 400, 451):
-        script = Script([httpx.Response(status, content=b"<html></html>", headers={"location": "http://elsewhere/"})])
-        with pytest.raises(Refused):
-            await script.client().credit(NOWHERE, 5)
-        assert len(script.asked) == 1
