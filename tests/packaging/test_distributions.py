@@ -1,5 +1,6 @@
 """The wheel and the source distribution: whole, the same, and of use without the checkout."""
 
+import json
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.http.process import Running, environment, serving
+from tests.support.redis import free_port
 
 ROOT = Path(__file__).parents[2]
 UI = ROOT / "src" / "entrypoints" / "ui"
@@ -154,3 +156,15 @@ def test_the_installed_service_has_its_pages(service: Running) -> None:
             for coding in ("br", "gzip"):
                 head = client.get(script, headers={"accept-encoding": coding}).headers
                 assert head["content-encoding"] == coding
+
+
+def test_the_images_health_check_tells_a_service_that_lives_from_none(service: Running, installed: Path) -> None:
+    (line,) = re.findall(r"^HEALTHCHECK .* CMD (\[.*\])$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    program, *arguments = json.loads(line)
+
+    def check(port: str) -> int:
+        given = environment({"WALLET_PORT": port})
+        return subprocess.run([installed / program, *arguments], env=given, capture_output=True, check=False).returncode
+
+    assert check(service.url.rpartition(":")[2]) == 0
+    assert check(str(free_port())) != 0

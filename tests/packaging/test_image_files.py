@@ -3,13 +3,9 @@
 import fnmatch
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-from tests.http.process import environment, serving
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = re.sub(r"\\\n", " ", re.sub(r"^#.*\n", "", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE))
@@ -86,17 +82,3 @@ def test_the_service_is_nobody_that_the_system_knows_by_a_number_that_stays() ->
 def test_it_is_started_without_a_shell_that_would_keep_the_signal_to_itself() -> None:
     assert json.loads(last("ENTRYPOINT")) + json.loads(last("CMD")) == ["wallet", "serve"]
     assert last("STOPSIGNAL") == "SIGTERM"
-
-
-def test_its_health_check_tells_a_service_that_lives_from_none(database: str) -> None:
-    program, *arguments = json.loads(last("HEALTHCHECK").partition(" CMD ")[2])
-    assert program == "python"
-
-    def check(port: str) -> int:
-        given = environment({"WALLET_PORT": port})
-        return subprocess.run([sys.executable, *arguments], env=given, capture_output=True, check=False).returncode
-
-    with serving(database) as running:
-        port = running.url.rpartition(":")[2]
-        assert check(port) == 0
-    assert check(port) != 0
