@@ -30,7 +30,7 @@ from wallet_core.outcomes import (
     Unknown,
 )
 from wallet_core.ports import DUE_HOLDS_MAX, CommitUnknown, Ids, Names, Snapshot, StaleSnapshot, Store, Unavailable
-from wallet_core.stacking import Flight, can_be_stacked
+from wallet_core.stacking import Flight
 
 RACES_MAX = 20
 """How often a batch that lost a race is decided anew before its commands are answered with ``Contention``."""
@@ -69,9 +69,6 @@ class BatchLedger:
         last = self._flights.get(tenant)
         flight = self._flights[tenant] = Flight()
         try:
-            if last is not None and not can_be_stacked(commands):
-                await last.ended()
-                last = None
             return await self._carry_out(tenant, commands, flight, last)
         finally:
             flight.land()
@@ -120,7 +117,7 @@ class BatchLedger:
             async with self.store.begin(tenant) as unit:
                 snapshot = await unit.load(names)
                 if last is not None:
-                    snapshot = await last.below(snapshot)
+                    snapshot = await last.below(snapshot, names)
                 ids = self.ids(snapshot.now)
                 # A wallet whose holds have all lapsed at once must not stop the others for as long as that takes.
                 if len(snapshot.holds) > DUE_HOLDS_MAX and (expired := expire_crowds(snapshot, ids)):

@@ -8,12 +8,12 @@ updated from is the one that the batch before has written.
 """
 
 import asyncio
-from collections.abc import Sequence
+from uuid import UUID
 
 import attrs
 
-from wallet_core.commands import Command, Post
-from wallet_core.ports import Changes, Snapshot, StaleSnapshot
+from wallet_core.model import Transaction
+from wallet_core.ports import DUE_HOLDS_MAX, Changes, Names, Snapshot, StaleSnapshot
 
 
 def _future() -> "asyncio.Future[None]":
@@ -43,20 +43,14 @@ class Flight:
             self._is_decided.set_result(None)
         self._has_landed.set_result(None)
 
-    async def below(self, snapshot: Snapshot) -> Snapshot:
+    async def below(self, snapshot: Snapshot, names: Names) -> Snapshot:
         """The snapshot as it would be after this batch. Raises ``StaleSnapshot``, once it has ended, if that cannot be
-        told."""
+        told from what was loaded."""
         await self._is_decided
-        changes = self._changes
-        # Which holds have expired is for the database to tell.
-        if changes is None or changes.placed_holds or changes.updated_holds or snapshot.holds:
+        if self._changes is None or not _can_be_stacked(snapshot, names, self._changes):
             await self._has_landed
             raise StaleSnapshot
-        return stacked(snapshot, changes)
-
-    async def ended(self) -> None:
-        """Return when the batch has ended, however it did."""
-        await self._has_landed
+        return stacked(snapshot, self._changes)
 
     async def landed(self) -> None:
         """Return when the batch has ended. Raises ``StaleSnapshot`` if it came to something else than was decided."""
@@ -65,20 +59,39 @@ class Flight:
             raise StaleSnapshot
 
 
-def can_be_stacked(commands: Sequence[Command]) -> bool:
-    """Whether all that the commands need to know is in the wallets that they name, and under their keys."""
-    return all(isinstance(command, Post) for command in commands)
-
-
 def stacked(snapshot: Snapshot, changes: Changes) -> Snapshot:
     """What a snapshot would hold if it were taken after these changes.
 
-    It may have been: what another writer has put on top of them since is left as it is.
+    It may have been, and another writer may have put something on top since: a wallet that has the version from these
+    changes, or a later one, is left as it is, and so are its holds, which were loaded together with it.
     """
     wallets = dict(snapshot.wallets)
+    behind: set[UUID] = set()
     for wallet in (*changes.opened_wallets, *(updated for _, updated in changes.updated_wallets)):
         loaded = wallets.get(wallet.id)
         if loaded is None or loaded.version < wallet.version:
             wallets[wallet.id] = wallet
-    decisions = {**snapshot.decisions, **{decision.key: decision for decision in changes.decisions}}
-    return attrs.evolve(snapshot, wallets=wallets, decisions=decisions)
+            behind.add(wallet.id)
+    holds = dict(snapshot.holds)
+    for hold in changes.updated_holds:
+        if hold.id in holds and hold.wallet_id in behind:
+            holds[hold.id] = hold
+    reversed_ids = {*snapshot.reversed}
+    decisions = dict(snapshot.decisions)
+    for decision in changes.decisions:
+        decisions[decision.key] = decision
+        if isinstance(decision, Transaction) and decision.reverses is not None:
+            reversed_ids.add(decision.reverses)
+    return attrs.evolve(snapshot, wallets=wallets, holds=holds, reversed=reversed_ids, decisions=decisions)
+
+
+def _can_be_stacked(snapshot: Snapshot, names: Names, changes: Changes) -> bool:
+    """Whether nothing is missing in the snapshot that the batch below makes. Other wallets may belong to its holds and
+    transactions, and were not loaded; nor was a hold that has expired since it was placed."""
+    made = {decision.id for decision in changes.decisions}
+    if any(id in made for id in (*names.holds, *names.transactions)):
+        return False
+    if any(hold.is_due(snapshot.now) for hold in changes.placed_holds):
+        return False
+    # A crowd of lapsed holds is written down before anything is decided.
+    return len(snapshot.holds) <= DUE_HOLDS_MAX

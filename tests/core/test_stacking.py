@@ -1,7 +1,7 @@
 """Batches on top of one another: decided early, written in order, and worth nothing if what is below them fails."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from uuid import UUID
 
@@ -11,24 +11,40 @@ import pytest
 from adapters.memory import MemoryStore
 from tests.core.test_group_commit import Callers, Gate, settle, told
 from tests.support.book import TENANT
-from tests.support.builders import A, B
-from tests.support.ids import CountingIds
+from tests.support.builders import HOLD, A, B, C, hold, past, snapshot, wallet
+from tests.support.ids import CountingIds, id_number
+from tests.support.time import NOON
 from wallet_core import (
     Applied,
     BatchLedger,
     CaptureHold,
     Command,
     GroupCommit,
+    Hold,
     OpenWallet,
     Outcome,
     Overloaded,
     PlaceHold,
+    Reason,
     Rejected,
     Replayed,
+    Reverse,
+    Wallet,
     credit,
     debit,
 )
-from wallet_core.ports import Changes, CommitUnknown, Names, Snapshot, StaleSnapshot, Store, Unavailable, UnitOfWork
+from wallet_core.ports import (
+    DUE_HOLDS_MAX,
+    Changes,
+    CommitUnknown,
+    Names,
+    Snapshot,
+    StaleSnapshot,
+    Store,
+    Unavailable,
+    UnitOfWork,
+)
+from wallet_core.stacking import Flight, stacked
 
 
 @attrs.define
@@ -192,28 +208,86 @@ async def test_what_another_process_put_on_top_meanwhile_is_not_written_over(wor
     assert await world.state() == (113, 6)
 
 
-@pytest.mark.parametrize(
-    "command", [PlaceHold("k2", A, 5), CaptureHold("k2", UUID(int=1)), OpenWallet("k2", "EUR", id=B)], ids=str
-)
-async def test_what_needs_to_know_more_waits_for_the_batch_below(world: World, command: Command) -> None:
-    await world.ask(credit("k1", A, 1))
-    second = await world.ask(command)
-    assert world.store.loaded == [1]
-    world.store.gated = 1
-    await world.store.go_on(1)
-    assert second.done()
-
-
-async def test_nothing_is_put_on_top_of_holds(world: World) -> None:
+async def test_a_hold_that_the_batch_below_places_is_held(world: World) -> None:
     first = await world.ask(PlaceHold("k1", A, 8))
     second = await world.ask(debit("k2", A, 3))
-    world.store.gated = 2
+    await world.store.go_on(1)
+    await world.store.go_on(2)
+    (held,), (rejected,) = first.result(), second.result()
+    assert (type(held), type(rejected)) == (Applied, Rejected)
+    assert world.store.begun == 2
+
+
+async def test_a_hold_is_captured_from_where_the_batch_below_leaves_it(world: World) -> None:
+    (placed,) = await world.elsewhere(PlaceHold("hold", A, 8))
+    assert isinstance(placed, Applied)
+    first = await world.ask(CaptureHold("k1", placed.transaction.id, 5, final=False))
+    second = await world.ask(CaptureHold("k2", placed.transaction.id, 4), debit("k3", A, 3))
+    await world.store.go_on(1)
+    await world.store.go_on(2)
+    assert [type(outcome) for task in (first, second) for outcome in task.result()] == [Applied, Rejected, Rejected]
+    assert await world.state() == (5, 4)
+    assert world.store.begun == 2
+
+
+@pytest.mark.parametrize("again", [CaptureHold, Reverse])
+async def test_what_the_batch_below_makes_is_loaded_once_it_is_there(
+    world: World, again: Callable[[str, UUID], Command]
+) -> None:
+    """It belongs to wallets that only the database can name."""
+    made = world.ids.upcoming(1)[0]
+    first = await world.ask(PlaceHold("k1", A, 8) if again is CaptureHold else credit("k1", A, 8))
+    second = await world.ask(again("k2", made))
+    assert world.store.loaded == [1, 2]
     await world.store.go_on(1)
     async with asyncio.timeout(5):
-        (held,), (rejected,) = await first, await second
-    assert (type(held), type(rejected)) == (Applied, Rejected)
-    # The second was begun, and again once the first was there.
+        assert [type(outcome) for task in (first, second) for outcome in await task] == [Applied, Applied]
     assert world.store.begun == 3
+
+
+async def test_a_transaction_that_the_batch_below_reverses_is_reversed(world: World) -> None:
+    (made,) = await world.elsewhere(credit("more", A, 5))
+    assert isinstance(made, Applied)
+    first = await world.ask(Reverse("k1", made.transaction.id))
+    second = await world.ask(Reverse("k2", made.transaction.id))
+    await world.store.go_on(1)
+    await world.store.go_on(2)
+    (rejected,) = second.result()
+    assert isinstance(rejected, Rejected)
+    assert rejected.rejection.reason is Reason.ALREADY_REVERSED
+    assert world.store.begun == 2
+    assert isinstance(first.result()[0], Applied)
+
+
+# -------------------------------------------------------------------- what a snapshot would be
+
+
+def changes(*wallets: Wallet, placed: Sequence[Hold] = (), updated: Sequence[Hold] = ()) -> Changes:
+    return Changes([past()], [], [(wallet.version - 1, wallet) for wallet in wallets], placed, updated)
+
+
+def test_a_wallet_is_as_the_changes_leave_it_unless_it_has_gone_on_from_there() -> None:
+    loaded = snapshot(wallet(A, 1, version=7), wallet(B, 1, version=9))
+    after = stacked(loaded, changes(wallet(A, 2, version=8), wallet(B, 2, version=8), wallet(C, 2, version=8)))
+    assert {id: wallet.balance for id, wallet in after.wallets.items()} == {A: 2, B: 1, C: 2}
+
+
+@pytest.mark.parametrize(("version", "captured"), [(7, 5), (8, 0), (9, 0)], ids=["before", "then", "later"])
+def test_a_hold_is_of_the_same_moment_as_its_wallet(version: int, captured: int) -> None:
+    loaded = snapshot(wallet(A, 10, held=8, version=version), hold(8))
+    after = stacked(loaded, changes(wallet(A, 5, held=3, version=8), updated=[hold(8, captured=5)]))
+    assert after.holds[HOLD].captured == captured
+
+
+async def test_nothing_is_put_on_top_where_something_may_be_missing() -> None:
+    lapsed = hold(5, expires_at=NOON)
+    crowd = [hold(1, id_number(1000 + n)) for n in range(DUE_HOLDS_MAX + 1)]
+    for loaded, made in ((snapshot(wallet(A)), changes(placed=[lapsed])), (snapshot(wallet(A), *crowd), changes())):
+        flight = Flight(kept=True)
+        flight.decide(made)
+        flight.land()
+        with pytest.raises(StaleSnapshot):
+            await flight.below(loaded, Names([], [A], [], []))
 
 
 async def test_a_bug_in_the_batch_below_is_not_one_of_the_batch_on_top(world: World) -> None:

@@ -85,8 +85,8 @@ class HastyFlight(Flight):
         super().__init__(kept=True)
         self.flight = flight
 
-    async def below(self, snapshot: Snapshot) -> Snapshot:
-        return await self.flight.below(snapshot)
+    async def below(self, snapshot: Snapshot, names: Names) -> Snapshot:
+        return await self.flight.below(snapshot, names)
 
     async def landed(self) -> None:
         pass
