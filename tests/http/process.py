@@ -66,7 +66,7 @@ class Running:
 
 @contextmanager
 def serving(
-    database_url: str | None = None, *, program: Sequence[str] = (), folder: Path | None = None, **settings: str
+    database_url: str | None = None, program: Sequence[str] = (), folder: Path | None = None, /, **settings: str
 ) -> Iterator[Running]:
     """The service, over this database, or over its own in ``WALLET_DATA_DIR``. Whatever happens, it ends with this.
 

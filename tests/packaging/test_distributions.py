@@ -70,7 +70,7 @@ def service(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """The installed service with a PostgreSQL of its own, run in a folder that has nothing in it."""
     folder = tmp_path_factory.mktemp("elsewhere")
     settings = {"WALLET_DATA_DIR": str(folder / "data"), **NO_OTHER_CODE}
-    with serving(program=[str(installed / "wallet")], folder=folder, **settings) as running:
+    with serving(None, [str(installed / "wallet")], folder, **settings) as running:
         yield running
         assert running.stop() == 0
     assert os.listdir(folder) == ["data"]
