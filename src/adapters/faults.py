@@ -61,10 +61,10 @@ class _FaultyUnit:
     failpoints: Failpoints
     asking: Sequence[Asked] = ()
 
-    async def load(self, names: Names) -> Snapshot:
+    async def load(self, names: Names, *, lock: bool = False) -> Snapshot:
         self.asking = self.failpoints.asking(self.tenant, names.keys)
         await self._strike(Point.BEFORE_LOAD, Unavailable)
-        snapshot = await self.unit.load(names)
+        snapshot = await self.unit.load(names, lock=lock)
         await self._strike(Point.AFTER_LOAD, Unavailable)
         return snapshot
 

@@ -174,7 +174,7 @@ class MemoryUnit:
         self._clock = clock
         self._staged: Changes | None = None
 
-    async def load(self, names: Names) -> Snapshot:
+    async def load(self, names: Names, *, lock: bool = False) -> Snapshot:
         # Other tasks run here, as they do while a database answers.
         await asyncio.sleep(0)
         now = self._clock()

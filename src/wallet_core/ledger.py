@@ -7,6 +7,7 @@ from uuid import UUID
 
 import attrs
 
+from wallet_core.caution import Caution
 from wallet_core.commands import (
     CaptureHold,
     ChangeWallet,
@@ -61,6 +62,7 @@ class BatchLedger:
     stacks: bool = attrs.field(default=False, kw_only=True)
     # The last batch of each tenant that has one under way.
     _flights: dict[UUID, Flight] = attrs.field(factory=dict, init=False)
+    _caution: Caution = attrs.field(factory=Caution, init=False)
 
     async def execute(self, tenant: UUID, commands: Sequence[Command]) -> Sequence[Outcome]:
         """Carry out the commands as one batch. See ``ports.Ledger``."""
@@ -69,6 +71,9 @@ class BatchLedger:
         last = self._flights.get(tenant)
         flight = self._flights[tenant] = Flight()
         try:
+            if last is not None and self._caution.is_due(tenant):
+                await last.ended()
+                last = None
             return await self._carry_out(tenant, commands, flight, last)
         finally:
             flight.land()
@@ -79,16 +84,21 @@ class BatchLedger:
         self, tenant: UUID, commands: Sequence[Command], flight: Flight | None = None, last: Flight | None = None
     ) -> Sequence[Outcome]:
         names = names_of(commands)
+        lock = self._caution.take(tenant)
         attempted: set[UUID] = set()
         in_doubt = False
         races = connections = 0
         while True:
             try:
-                outcomes = await self._attempt(tenant, commands, names, attempted, flight, last)
+                outcomes = await self._attempt(tenant, commands, names, lock, attempted, flight, last)
             except StaleSnapshot:
                 races += 1
                 if races >= RACES_MAX:
                     return [Unknown() if in_doubt else Contention()] * len(commands)
+                # What a batch of this process came to is no race that another one has won.
+                if last is None or last.kept:
+                    self._caution.lost(tenant, locked=lock)
+                    lock = True
                 last = None
                 await self._pause(races)
             except (Unavailable, CommitUnknown) as failure:
@@ -100,6 +110,8 @@ class BatchLedger:
                 last = None
                 await self._pause(connections)
             else:
+                if not lock:
+                    self._caution.won(tenant)
                 if flight is not None:
                     flight.kept = not races and not connections
                 return [_ours(outcome, attempted) for outcome in outcomes] if in_doubt else outcomes
@@ -109,13 +121,14 @@ class BatchLedger:
         tenant: UUID,
         commands: Sequence[Command],
         names: Names,
+        lock: bool,
         attempted: set[UUID],
         flight: Flight | None,
         last: Flight | None,
     ) -> list[Outcome]:
         while True:
             async with self.store.begin(tenant) as unit:
-                snapshot = await unit.load(names)
+                snapshot = await unit.load(names, lock=lock)
                 if last is not None:
                     snapshot = await last.below(snapshot, names)
                 ids = self.ids(snapshot.now)

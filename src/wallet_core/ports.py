@@ -82,8 +82,9 @@ class UnitOfWork(Protocol):
     with ``append`` and ``commit``, ``StaleSnapshot`` when another writer was faster.
     """
 
-    async def load(self, names: Names) -> Snapshot:
-        """Read what the batch names. Takes no locks."""
+    async def load(self, names: Names, *, lock: bool = False) -> Snapshot:
+        """Read what the batch names. Takes no locks, unless with ``lock``: then whoever is writing to the wallets is
+        waited for first, and everyone else is kept from it until the end of this."""
         ...
 
     async def append(self, changes: Changes) -> None:

@@ -52,6 +52,10 @@ class Flight:
             raise StaleSnapshot
         return stacked(snapshot, self._changes)
 
+    async def ended(self) -> None:
+        """Return when the batch has ended, whatever it came to."""
+        await self._has_landed
+
     async def landed(self) -> None:
         """Return when the batch has ended. Raises ``StaleSnapshot`` if it came to something else than was decided."""
         await self._has_landed

@@ -53,8 +53,8 @@ class _GatedUnit:
     number: int
     store: "GatedStore"
 
-    async def load(self, names: Names) -> Snapshot:
-        snapshot = await self.unit.load(names)
+    async def load(self, names: Names, *, lock: bool = False) -> Snapshot:
+        snapshot = await self.unit.load(names, lock=lock)
         self.store.loaded.append(self.number)
         return snapshot
 

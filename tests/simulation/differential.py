@@ -39,6 +39,7 @@ from wallet_core import (
     transfer,
 )
 from wallet_core.ledger import names_of
+from wallet_core.model import Decision
 from wallet_core.ports import Changes, CommitUnknown, StaleSnapshot, Store, Unavailable
 
 A, B, NEW = id_number(0xA), id_number(0xB), id_number(0xD)
@@ -62,8 +63,10 @@ class Schedule:
 
     batches: tuple[Sequence[Command], Sequence[Command]]
     kept: tuple[bool, bool]
+    locks: tuple[bool, bool]
+    """Which of them locks its wallets first."""
     backwards: bool
-    """The second writes wallets before transactions, against the order that prevents deadlocks."""
+    """The second writes transactions before wallets, against the order that prevents deadlocks."""
     turns: Sequence[int]
 
 
@@ -77,6 +80,7 @@ def drawn(seed: int, targets: Targets) -> Schedule:
     return Schedule(
         (next(batches), next(batches)),
         (random.random() < 0.8, random.random() < 0.8),
+        (random.random() < 0.3, random.random() < 0.3),
         backwards,
         [random.choice(SIDES) for _ in range(200)],
     )
@@ -133,6 +137,7 @@ class Side:
 
     async def run(self, store: Store, tenant: UUID, schedule: Schedule) -> None:
         commands, kept = schedule.batches[self.number], schedule.kept[self.number]
+        lock = schedule.locks[self.number]
         try:
             await self.stop_at(BEGIN)
             async with store.begin(tenant) as unit:
@@ -142,7 +147,7 @@ class Side:
                 ordinary = not (schedule.backwards and self.number)
                 unit = (PostgresUnit if ordinary else BackwardsUnit)(_Gated(self.session, self), tenant)
                 try:
-                    snapshot = attrs.evolve(await unit.load(names_of(commands)), now=NOON)
+                    snapshot = attrs.evolve(await unit.load(names_of(commands), lock=lock), now=NOON)
                     ids = CountingIds(0x2000 * (1 + self.number))(NOON)
                     changes = decide_batch(snapshot, commands, ids).changes
                     if changes:
@@ -194,11 +199,18 @@ class _Gated(Session):
 
 
 class BackwardsUnit(PostgresUnit):
-    """Writes wallets before transactions."""
+    """Writes transactions before wallets."""
+
+    async def _write_wallets(self, changes: Changes) -> None:
+        pass
+
+    async def _write_decisions(self, decisions: Sequence[Decision]) -> None:
+        await super()._write_decisions(decisions)
+        await super()._write_wallets(self._changes)
 
     async def _append(self, changes: Changes) -> None:
-        await self._write_wallets(changes)
-        await super()._append(attrs.evolve(changes, opened_wallets=(), updated_wallets=()))
+        self._changes = changes
+        await super()._append(changes)
 
 
 @attrs.define

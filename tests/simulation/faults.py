@@ -71,6 +71,7 @@ RARE: Final = (
     "load-transactions",
     "load-reversed",
     "load-entries",
+    "lock-wallets",
     "insert-wallets",
     "insert-holds",
     "update-holds",

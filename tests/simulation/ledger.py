@@ -24,13 +24,14 @@ class StackingLedger(BatchLedger):
         tenant: UUID,
         commands: Sequence[Command],
         names: Names,
+        lock: bool,
         attempted: set[UUID],
         flight: Flight | None,
         last: Flight | None,
     ) -> list[Outcome]:
         log = cast(ModelStore, self.store).server.log
         try:
-            outcomes = await super()._attempt(tenant, commands, names, attempted, flight, last)
+            outcomes = await super()._attempt(tenant, commands, names, lock, attempted, flight, last)
         except StaleSnapshot:
             if last is not None and not last.kept:
                 log.cover(STACKED_ON_NOTHING)

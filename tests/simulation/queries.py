@@ -112,6 +112,15 @@ def _insert(table: str, schema: Table) -> "Write":
     return insert
 
 
+async def _lock_wallets(w: Writing, p: Parameters) -> int:
+    found = [id for id in p["x_id"] if id in w.tables.wallets]
+    for number, id in enumerate(found):
+        if number:
+            await w.between_rows()
+        await w.transaction.lock(("row of wallets", id, w.tables.tenant))
+    return len(found)
+
+
 async def _update_wallets(w: Writing, p: Parameters) -> int:
     """Rows are found as of the statement's beginning. A row that has been changed since is locked all the same, and
     its new state looked at once more."""
@@ -171,6 +180,7 @@ READS: Final[Mapping[ClauseElement, tuple[str, Read]]] = {
     statements.LOAD_ENTRIES: ("load-entries", _load_entries),
 }
 WRITES: Final[Mapping[ClauseElement, tuple[str, Write]]] = {
+    statements.LOCK_WALLETS: ("lock-wallets", _lock_wallets),
     statements.INSERT_TRANSACTIONS: ("insert-transactions", _insert("transactions", transactions)),
     statements.INSERT_WALLETS: ("insert-wallets", _insert("wallets", wallets)),
     statements.UPDATE_WALLETS: ("update-wallets", _update_wallets),

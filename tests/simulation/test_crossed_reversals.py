@@ -43,5 +43,5 @@ def test_crossed_reversals_take_effect_once_each_and_do_not_deadlock() -> None:
             *[Rejected.__name__] * 2,
         ]
         assert "deadlock" not in server.log.covered, f"seed {seed}"
-        waited += "waited for a unique value: taken" in server.log.covered
+        waited += "waited for a row: it had moved" in server.log.covered
     assert waited > 10

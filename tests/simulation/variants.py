@@ -68,12 +68,13 @@ class ConfidentLedger(StackingLedger):
         tenant: UUID,
         commands: Sequence[Command],
         names: Names,
+        lock: bool,
         attempted: set[UUID],
         flight: Flight | None,
         last: Flight | None,
     ) -> list[Outcome]:
         try:
-            return await super()._attempt(tenant, commands, names, attempted, flight, last)
+            return await super()._attempt(tenant, commands, names, lock, attempted, flight, last)
         except CommitUnknown as lost:
             raise Unavailable from lost
 
@@ -101,12 +102,13 @@ class HastyLedger(StackingLedger):
         tenant: UUID,
         commands: Sequence[Command],
         names: Names,
+        lock: bool,
         attempted: set[UUID],
         flight: Flight | None,
         last: Flight | None,
     ) -> list[Outcome]:
         hasty = None if last is None else HastyFlight(last)
-        return await super()._attempt(tenant, commands, names, attempted, flight, hasty)
+        return await super()._attempt(tenant, commands, names, lock, attempted, flight, hasty)
 
 
 @attrs.frozen

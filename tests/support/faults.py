@@ -27,6 +27,8 @@ class FaultyStore:
     faults: Iterable[Fault | None]
     begun: int = 0
     committed: int = 0
+    locked: list[bool] = attrs.field(factory=list)
+    """Of each unit of work that was loaded, whether it locked its wallets."""
 
     def __attrs_post_init__(self) -> None:
         self.faults = iter(self.faults)
@@ -50,9 +52,10 @@ class _FaultyUnit:
     _fault: Fault | None
     _store: FaultyStore
 
-    async def load(self, names: Names) -> Snapshot:
+    async def load(self, names: Names, *, lock: bool = False) -> Snapshot:
+        self._store.locked.append(lock)
         self._fail_at("load")
-        return await self._unit.load(names)
+        return await self._unit.load(names, lock=lock)
 
     async def append(self, changes: Changes) -> None:
         self._fail_at("append")

@@ -144,8 +144,8 @@ class _ClockedUnit:
     unit: UnitOfWork
     time: Callable[[datetime], datetime]
 
-    async def load(self, names: Names) -> Snapshot:
-        snapshot = await self.unit.load(names)
+    async def load(self, names: Names, *, lock: bool = False) -> Snapshot:
+        snapshot = await self.unit.load(names, lock=lock)
         told = self.time(snapshot.now)
         if told > snapshot.now:
             raise ValueError(f"{told} is later than the database's {snapshot.now}")

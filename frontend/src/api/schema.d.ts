@@ -880,7 +880,7 @@ export interface components {
             /** @constant */
             status?: 504;
         } & components["schemas"]["Problem"];
-        /** @description The queue is full, or the service is stopping. Nothing was started. */
+        /** @description The queue is full, the turn of the request did not come in time, or the service is stopping. Nothing was started. */
         OverloadedProblem: {
             /** @constant */
             type?: "/problems/overloaded";

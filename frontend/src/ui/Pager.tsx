@@ -9,18 +9,17 @@ export interface Pages {
   number: number;
   next(cursor: string): void;
   previous(): void;
-  /** Back to the first page, for a list that has become another one. */
-  restart(): void;
 }
 
-export function usePages(): Pages {
-  const [cursors, setCursors] = useState<readonly string[]>([]);
+/** Pages of the list that `list` names. Where that has changed, one is on the first page of another one. */
+export function usePages(list = ""): Pages {
+  const [place, setPlace] = useState<{ list: string; cursors: readonly string[] }>({ list, cursors: [] });
+  const cursors = place.list === list ? place.cursors : [];
   return {
     cursor: cursors.at(-1),
     number: cursors.length + 1,
-    next: (cursor) => setCursors([...cursors, cursor]),
-    previous: () => setCursors(cursors.slice(0, -1)),
-    restart: () => setCursors([]),
+    next: (cursor) => setPlace({ list, cursors: [...cursors, cursor] }),
+    previous: () => setPlace({ list, cursors: cursors.slice(0, -1) }),
   };
 }
 

@@ -23,11 +23,11 @@ export function WalletsPage() {
   const [currency] = useDebouncedValue(typed.trim().toUpperCase(), TYPING_MS);
   const [status, setStatus] = useState<WalletStatus | "">("");
   const [opening, setOpening] = useState(false);
-  const pages = usePages();
   const filter: WalletFilter = {
     ...(isCurrency(currency) ? { currency } : {}),
     ...(status === "" ? {} : { status }),
   };
+  const pages = usePages(JSON.stringify([filter, search]));
   const { wallets, nextCursor, error, isOld, isPartial } = useFoundWallets(filter, search, pages.cursor);
   const filtered = search !== "" || Object.keys(filter).length > 0;
   const [, navigate] = useLocation();
@@ -55,10 +55,7 @@ export function WalletsPage() {
             placeholder="A name, or an id"
             leftSection={<Search size={16} aria-hidden />}
             value={sought}
-            onChange={(event) => {
-              setSought(event.currentTarget.value);
-              pages.restart();
-            }}
+            onChange={(event) => setSought(event.currentTarget.value)}
             autoComplete="off"
             spellCheck={false}
           />
@@ -70,10 +67,7 @@ export function WalletsPage() {
           error={
             typed.trim() !== "" && !isCurrency(typed.trim().toUpperCase()) ? "A code such as EUR" : undefined
           }
-          onChange={(event) => {
-            setTyped(event.currentTarget.value);
-            pages.restart();
-          }}
+          onChange={(event) => setTyped(event.currentTarget.value)}
           autoComplete="off"
         />
         <Select
@@ -85,10 +79,7 @@ export function WalletsPage() {
             { value: "closed", label: "Closed" },
           ]}
           value={status}
-          onChange={(value) => {
-            setStatus((value ?? "") as WalletStatus | "");
-            pages.restart();
-          }}
+          onChange={(value) => setStatus((value ?? "") as WalletStatus | "")}
           allowDeselect={false}
         />
       </div>
@@ -106,7 +97,8 @@ export function WalletsPage() {
         ) : (
           <WalletsTable wallets={wallets} />
         )}
-        <Pager pages={pages} nextCursor={nextCursor} of="wallets" />
+        {/* What is shown may still be the list from before, whose pages are not those of this one. */}
+        <Pager pages={pages} nextCursor={isOld ? null : nextCursor} of="wallets" />
       </Paper>
       {isPartial && (
         <Text size="sm" role="status">

@@ -178,6 +178,16 @@ def _load_wallets() -> Select[Any]:
 LOAD_WALLETS = _load_wallets()
 
 
+def _lock_wallets() -> Select[Any]:
+    """In the order of ids, as updates lock them, and as an update that leaves the id alone does: foreign keys go on."""
+    ids = any_(_array("id", Uuid()))
+    found = select(wallets.c.id).where(wallets.c.tenant_id == TENANT, wallets.c.id == ids)
+    return found.order_by(wallets.c.tenant_id, wallets.c.id).with_for_update(key_share=True)
+
+
+LOCK_WALLETS = _lock_wallets()
+
+
 def _load_decisions() -> Select[Any]:
     """The time, and the decisions under the named keys: at least one row, with nothing but the time in it."""
     x = rows_of({"key": Text()})

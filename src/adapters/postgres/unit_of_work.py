@@ -47,9 +47,9 @@ class PostgresUnit:
         self._session = session
         self._tenant = tenant
 
-    async def load(self, names: Names) -> Snapshot:
+    async def load(self, names: Names, *, lock: bool = False) -> Snapshot:
         with translating():
-            return await self._load(names)
+            return await self._load(names, lock)
 
     async def append(self, changes: Changes) -> None:
         with translating():
@@ -59,7 +59,7 @@ class PostgresUnit:
         with translating(committing=True):
             await self._session.commit()
 
-    async def _load(self, names: Names) -> Snapshot:
+    async def _load(self, names: Names, lock: bool) -> Snapshot:
         wallet_of_hold: dict[UUID, UUID] = {}
         records: list[DecisionRecord] = []
         wallet_ids = dict.fromkeys(names.wallets)
@@ -71,6 +71,10 @@ class PostgresUnit:
             rows = await self._rows(statements.LOAD_TRANSACTIONS, id=names.transactions)
             records = [DecisionRecord(row) for row in rows]
             wallet_ids.update((wallet_id, None) for record in records for wallet_id, _ in record.entry_ids)
+        if lock and wallet_ids:
+            await self._session.write(
+                statements.LOCK_WALLETS, statements.parameters(self._tenant, {"id": sorted(wallet_ids)})
+            )
         wallets, holds = await self._load_wallets(wallet_ids, wallet_of_hold)
         # After the wallets, so that what is not decided or reversed here was not when the wallets were seen either.
         now, known = await self._load_decisions(names.keys)
@@ -122,9 +126,16 @@ class PostgresUnit:
         return rows[0]["now"], [DecisionRecord(row) for row in rows if row["id"] is not None]
 
     async def _append(self, changes: Changes) -> None:
-        # Transactions first, then wallets, then entries; each in one order of keys in every process, so that two
-        # batches which share keys, reversed transactions or wallets wait for one another instead of dead-locking.
+        # Wallets first, because those may be locked before anything is written, then transactions, then entries; each
+        # in one order of keys in every process, so that two batches which share wallets, keys or reversed transactions
+        # wait for one another instead of dead-locking.
+        await self._write_wallets(changes)
         decisions = sorted(changes.decisions, key=_order_of_writing)
+        await self._write_decisions(decisions)
+        await self._write_entries([decision for decision in decisions if isinstance(decision, Transaction)])
+        await self._write_holds(changes)
+
+    async def _write_decisions(self, decisions: Sequence[Decision]) -> None:
         await self._write(
             statements.INSERT_TRANSACTIONS,
             decisions,
@@ -137,11 +148,16 @@ class PostgresUnit:
             intent=[FENCE_INTENT if isinstance(decision, Fence) else decision.intent for decision in decisions],
             result=[result_of(decision) for decision in decisions],
         )
-        await self._write_wallets(changes)
-        await self._write_entries([decision for decision in decisions if isinstance(decision, Transaction)])
-        await self._write_holds(changes)
 
     async def _write_wallets(self, changes: Changes) -> None:
+        updated = sorted(changes.updated_wallets, key=lambda guarded: guarded[1].id)
+        if updated:
+            await self._write(
+                statements.UPDATE_WALLETS,
+                updated,
+                loaded_version=[loaded_version for loaded_version, _ in updated],
+                **_columns([wallet for _, wallet in updated]),
+            )
         opened = sorted(changes.opened_wallets, key=attrgetter("id"))
         if opened:
             await self._write(
@@ -150,14 +166,6 @@ class PostgresUnit:
                 currency=[wallet.currency for wallet in opened],
                 created_at=[wallet.created_at for wallet in opened],
                 **_columns(opened),
-            )
-        updated = sorted(changes.updated_wallets, key=lambda guarded: guarded[1].id)
-        if updated:
-            await self._write(
-                statements.UPDATE_WALLETS,
-                updated,
-                loaded_version=[loaded_version for loaded_version, _ in updated],
-                **_columns([wallet for _, wallet in updated]),
             )
 
     async def _write_entries(self, transactions: Sequence[Transaction]) -> None:
