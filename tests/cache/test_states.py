@@ -210,8 +210,6 @@ async def played_in(world: CachedWorld, redis: RedisServer, state: State) -> Tol
         await world.settled()
         await state(Scene(redis, world))
 
-    # Nothing is remembered before the history is known.
-    await world.settled()
     return await played(world, strike)
 
 

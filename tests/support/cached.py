@@ -1,7 +1,7 @@
 """A ledger on PostgreSQL with its replay cache in Redis, as the service has it."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 from uuid import UUID
 
@@ -72,6 +72,10 @@ async def cached_world(
     cache.start()
     try:
         world = CachedWorld(PostgresStore(engine), PostgresReader(engine), tenant, other_tenant, UuidV7(), cache)
+        # A connection that is made puts the history in doubt for a moment, in which nothing is remembered.
+        async with AsyncExitStack() as connections:
+            for _ in range(POOL_SIZE):
+                await connections.enter_async_context(engine.connect())
         await world.settled()
         yield world
     finally:
