@@ -110,9 +110,12 @@ async def test_a_proof_that_takes_too_long_is_given_up_and_the_next_one_is_answe
         ]
         assert (await api.send("POST", "/v1/batches", {"commands": commands})).status_code == 200
         path = f"/v1/wallets/{wallet}/verification"
-        began = time.monotonic()
-        await api.get(path)
-        takes_s = time.monotonic() - began
+        takes_s = 60.0
+        # The shortest of several: on a busy machine any of them may take much longer than it needs.
+        for _ in range(5):
+            began = time.monotonic()
+            await api.get(path)
+            takes_s = min(takes_s, time.monotonic() - began)
         given_up = 0
         for step in range(40):
             asking = asyncio.ensure_future(api.get(path))
