@@ -34,10 +34,9 @@ class Caution:
 
     def take(self, tenant: UUID) -> bool:
         """The same, for a batch that now begins."""
-        level = self._levels.get(tenant)
-        if level is None or level.left == 0:
+        if not self.is_due(tenant):
             return False
-        level.left -= 1
+        self._levels[tenant].left -= 1
         return True
 
     def lost(self, tenant: UUID, *, locked: bool) -> None:

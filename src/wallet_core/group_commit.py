@@ -26,8 +26,8 @@ BATCHES_MAX = 4
 WITHDRAWALS_PER_WAIT = 16
 """How often, in the longest time that a request may wait, those are withdrawn that have waited that long."""
 
-
 BATCHES_OF_A_TENANT_MAX = 2
+"""One that is written, and one on top of it. What would be put on top of both has to know of both."""
 
 STACKED_COMMANDS_MIN = 4
 """How few commands are worth a batch of their own beside the one that is in flight."""

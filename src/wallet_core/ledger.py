@@ -19,7 +19,7 @@ from wallet_core.commands import (
     ReleaseHold,
     Reverse,
 )
-from wallet_core.decide import Decided, Deciding, decide_batch, expire_crowds
+from wallet_core.decide import Decided, Deciding, expire_crowds
 from wallet_core.model import Transaction
 from wallet_core.outcomes import (
     Applied,
@@ -45,6 +45,20 @@ no other caller is heard, and the database waits for the next statement of the b
 
 BACKOFF_S_FIRST = 0.001
 BACKOFF_S_MAX = 0.05
+
+
+@attrs.define
+class Batch:
+    """A batch and how its next attempt goes. ``last`` is what that is put on top of, ``flight`` what the batch tells
+    the one that comes after it; ``attempted`` are the ids of all that any attempt was about to write."""
+
+    tenant: UUID
+    commands: Sequence[Command]
+    names: Names
+    lock: bool
+    flight: Flight | None
+    last: Flight | None
+    attempted: set[UUID] = attrs.field(factory=set)
 
 
 @attrs.define
@@ -83,23 +97,21 @@ class BatchLedger:
     async def _carry_out(
         self, tenant: UUID, commands: Sequence[Command], flight: Flight | None = None, last: Flight | None = None
     ) -> Sequence[Outcome]:
-        names = names_of(commands)
-        lock = self._caution.take(tenant)
-        attempted: set[UUID] = set()
+        batch = Batch(tenant, commands, names_of(commands), self._caution.take(tenant), flight, last)
         in_doubt = False
         races = connections = 0
         while True:
             try:
-                outcomes = await self._attempt(tenant, commands, names, lock, attempted, flight, last)
+                outcomes = await self._attempt(batch)
             except StaleSnapshot:
                 races += 1
                 if races >= RACES_MAX:
                     return [Unknown() if in_doubt else Contention()] * len(commands)
                 # What a batch of this process came to is no race that another one has won.
-                if last is None or last.kept:
-                    self._caution.lost(tenant, locked=lock)
-                    lock = True
-                last = None
+                if batch.last is None or batch.last.kept:
+                    self._caution.lost(tenant, locked=batch.lock)
+                    batch.lock = True
+                batch.last = None
                 await self._pause(races)
             except (Unavailable, CommitUnknown) as failure:
                 # After a lost COMMIT the same keys are asked again: if it did happen, they are found decided.
@@ -107,44 +119,35 @@ class BatchLedger:
                 connections += 1
                 if connections >= CONNECTION_ATTEMPTS_MAX:
                     return [Unknown() if in_doubt else DatabaseUnavailable()] * len(commands)
-                last = None
+                batch.last = None
                 await self._pause(connections)
             else:
-                if not lock:
+                if not batch.lock:
                     self._caution.won(tenant)
                 if flight is not None:
                     flight.kept = not races and not connections
-                return [_ours(outcome, attempted) for outcome in outcomes] if in_doubt else outcomes
+                return [_ours(outcome, batch.attempted) for outcome in outcomes] if in_doubt else outcomes
 
-    async def _attempt(
-        self,
-        tenant: UUID,
-        commands: Sequence[Command],
-        names: Names,
-        lock: bool,
-        attempted: set[UUID],
-        flight: Flight | None,
-        last: Flight | None,
-    ) -> list[Outcome]:
+    async def _attempt(self, batch: Batch) -> list[Outcome]:
         while True:
-            async with self.store.begin(tenant) as unit:
-                snapshot = await unit.load(names, lock=lock)
-                if last is not None:
-                    snapshot = await last.below(snapshot, names)
+            async with self.store.begin(batch.tenant) as unit:
+                snapshot = await unit.load(batch.names, lock=batch.lock)
+                if batch.last is not None:
+                    snapshot = await batch.last.below(snapshot, batch.names)
                 ids = self.ids(snapshot.now)
                 # A wallet whose holds have all lapsed at once must not stop the others for as long as that takes.
                 if len(snapshot.holds) > DUE_HOLDS_MAX and (expired := expire_crowds(snapshot, ids)):
                     await unit.append(expired)
                     await unit.commit()
                     continue
-                decided = await _decided(snapshot, commands, ids)
-                if flight is not None:
-                    flight.decide(decided.changes)
-                if last is not None:
-                    await last.landed()
+                decided = await _decided(snapshot, batch.commands, ids)
+                if batch.flight is not None:
+                    batch.flight.decide(decided.changes)
+                if batch.last is not None:
+                    await batch.last.landed()
                 if decided.changes:
                     await unit.append(decided.changes)
-                    attempted.update(decision.id for decision in decided.changes.decisions)
+                    batch.attempted.update(decision.id for decision in decided.changes.decisions)
                     await unit.commit()
                 return decided.outcomes
 
@@ -154,11 +157,10 @@ class BatchLedger:
 
 async def _decided(snapshot: Snapshot, commands: Sequence[Command], ids: Iterator[UUID]) -> Decided:
     """The batch, decided; a large one in steps, between which the database and other callers are heard."""
-    if len(commands) <= STEP_COMMANDS_MAX:
-        return decide_batch(snapshot, commands, ids)
     deciding = Deciding(snapshot, ids)
     for start in range(0, len(commands), STEP_COMMANDS_MAX):
-        await asyncio.sleep(0)
+        if start:
+            await asyncio.sleep(0)
         deciding.go_on(commands[start : start + STEP_COMMANDS_MAX])
     return deciding.decided()
 

@@ -1,16 +1,14 @@
 """The ledger of the simulated service: the real one, which also tells when it puts a batch on top of another."""
 
-from collections.abc import Sequence
 from typing import cast
-from uuid import UUID
 
 import attrs
 
 from tests.simulation.coverage import STACKED, STACKED_ON_NOTHING
 from tests.simulation.session import ModelStore
-from wallet_core import BatchLedger, Command, Outcome
-from wallet_core.ports import Names, StaleSnapshot
-from wallet_core.stacking import Flight
+from wallet_core import BatchLedger, Outcome
+from wallet_core.ledger import Batch
+from wallet_core.ports import StaleSnapshot
 
 
 @attrs.define
@@ -19,19 +17,11 @@ class StackingLedger(BatchLedger):
 
     stacks: bool = attrs.field(default=True, kw_only=True)
 
-    async def _attempt(
-        self,
-        tenant: UUID,
-        commands: Sequence[Command],
-        names: Names,
-        lock: bool,
-        attempted: set[UUID],
-        flight: Flight | None,
-        last: Flight | None,
-    ) -> list[Outcome]:
+    async def _attempt(self, batch: Batch) -> list[Outcome]:
         log = cast(ModelStore, self.store).server.log
+        last = batch.last
         try:
-            outcomes = await super()._attempt(tenant, commands, names, lock, attempted, flight, last)
+            outcomes = await super()._attempt(batch)
         except StaleSnapshot:
             if last is not None and not last.kept:
                 log.cover(STACKED_ON_NOTHING)

@@ -28,6 +28,7 @@ from tests.simulation.queries import GUARD
 from tests.simulation.session import COMMIT_BEFORE_ANSWER, ModelSession
 from tests.simulation.tables import ENTRY_VERSION, TRANSACTION_KEY
 from wallet_core import Command, GroupCommit, Outcome, Overloaded
+from wallet_core.ledger import Batch
 from wallet_core.ports import CommitUnknown, Names, Snapshot, Unavailable
 from wallet_core.stacking import Flight
 
@@ -63,18 +64,9 @@ class ForgetfulGroupCommit(GroupCommit):
 class ConfidentLedger(StackingLedger):
     """Takes a COMMIT without an answer for one that did not happen."""
 
-    async def _attempt(
-        self,
-        tenant: UUID,
-        commands: Sequence[Command],
-        names: Names,
-        lock: bool,
-        attempted: set[UUID],
-        flight: Flight | None,
-        last: Flight | None,
-    ) -> list[Outcome]:
+    async def _attempt(self, batch: Batch) -> list[Outcome]:
         try:
-            return await super()._attempt(tenant, commands, names, lock, attempted, flight, last)
+            return await super()._attempt(batch)
         except CommitUnknown as lost:
             raise Unavailable from lost
 
@@ -97,18 +89,10 @@ class HastyFlight(Flight):
 class HastyLedger(StackingLedger):
     """Takes for done what a batch below is about to do."""
 
-    async def _attempt(
-        self,
-        tenant: UUID,
-        commands: Sequence[Command],
-        names: Names,
-        lock: bool,
-        attempted: set[UUID],
-        flight: Flight | None,
-        last: Flight | None,
-    ) -> list[Outcome]:
-        hasty = None if last is None else HastyFlight(last)
-        return await super()._attempt(tenant, commands, names, lock, attempted, flight, hasty)
+    async def _attempt(self, batch: Batch) -> list[Outcome]:
+        if batch.last is not None:
+            batch.last = HastyFlight(batch.last)
+        return await super()._attempt(batch)
 
 
 @attrs.frozen
