@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from adapters.postgres.schema import metadata
+from adapters.postgres.schema import RATE_LIMIT_MAX, metadata
 from wallet_core.money import AMOUNT_MAX
 
 Row = Mapping[str, Any]
@@ -19,7 +19,7 @@ TENANT, OTHER_TENANT, UNKNOWN = UUID(int=1), UUID(int=2), UUID(int=99)
 WALLET, EMPTY_WALLET, TRANSACTION = UUID(int=3), UUID(int=4), UUID(int=5)
 
 VALID: dict[str, Row] = {
-    "tenants": {"id": TENANT, "name": "acme", "created_at": THEN},
+    "tenants": {"id": TENANT, "name": "acme", "created_at": THEN, "suspended_at": THEN},
     "api_keys": {
         "tenant_id": TENANT,
         "id": UUID(int=7),
@@ -28,6 +28,8 @@ VALID: dict[str, Row] = {
         "scopes": ["read", "write"],
         "created_at": THEN,
         "revoked_at": None,
+        "expires_at": THEN + timedelta(seconds=1),
+        "rate_limit_per_s": 1,
     },
     "wallets": {
         "tenant_id": TENANT,
@@ -79,6 +81,16 @@ VALID: dict[str, Row] = {
         "status": "active",
     },
     "replay_secret": {"id": 1, "secret": HASH},
+    "audit_log": {
+        "tenant_id": TENANT,
+        "id": UUID(int=9),
+        "at": THEN,
+        "actor": "root@host",
+        "database_user": "owner",
+        "action": "key.created",
+        "subject": UUID(int=7),
+        "details": "{}",
+    },
 }
 PARENTS: list[tuple[str, Row]] = [
     ("tenants", VALID["tenants"]),
@@ -94,6 +106,7 @@ NEEDED = {
     "entries": ["wallets", "transactions"],
     "holds": ["wallets", "transactions"],
     "replay_secret": [],
+    "audit_log": [],
 }
 """Whose valid row is put there before a row of the table."""
 
@@ -105,10 +118,14 @@ TOO_MUCH = AMOUNT_MAX + 1
 
 REFUSED: list[tuple[str, Row]] = [
     ("tenants_name_check", {"id": UNKNOWN, "name": "Acme"}),
+    ("tenants_suspended_at_check", {"id": UNKNOWN, "suspended_at": THEN - timedelta(microseconds=1)}),
     ("tenants_pkey", {"name": "acme-2"}),
     ("api_keys_secret_sha256_check", {"secret_sha256": bytes(31)}),
     ("api_keys_scopes_check", {"scopes": ["read", "root"]}),
     ("api_keys_scopes_check", {"scopes": []}),
+    ("api_keys_expires_at_check", {"expires_at": THEN}),
+    ("api_keys_rate_limit_per_s_check", {"rate_limit_per_s": 0}),
+    ("api_keys_rate_limit_per_s_check", {"rate_limit_per_s": RATE_LIMIT_MAX + 1}),
     ("api_keys_pkey", {"secret_sha256": bytes([1] * 32)}),
     ("api_keys_tenant_id_secret_sha256_key", {"id": UNKNOWN}),
     ("api_keys_tenant_id_fkey", {"tenant_id": UNKNOWN}),
@@ -172,6 +189,11 @@ REFUSED: list[tuple[str, Row]] = [
     ("replay_secret_id_check", {"id": 2}),
     ("replay_secret_secret_check", {"secret": bytes(31)}),
     ("replay_secret_pkey", {}),
+    ("audit_log_actor_check", {"actor": ""}),
+    ("audit_log_actor_check", {"actor": "a" * 201}),
+    ("audit_log_action_check", {"action": "wallet.opened"}),
+    ("audit_log_pkey", {}),
+    ("audit_log_tenant_id_fkey", {"tenant_id": UNKNOWN}),
 ]
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import (
     DateTime,
     ForeignKeyConstraint,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
@@ -38,6 +39,9 @@ metadata = MetaData(
     }
 )
 
+RATE_LIMIT_MAX = 1_000_000
+"""Requests a second that one key may be limited to."""
+
 _TIME = DateTime(timezone=True)
 
 
@@ -54,8 +58,10 @@ tenants = Table(
     Column("id", Uuid, nullable=False),
     Column("name", Text, nullable=False),
     Column("created_at", _TIME, nullable=False),
+    Column("suspended_at", _TIME),
     PrimaryKeyConstraint("id"),
     CheckConstraint("name ~ '^[a-z0-9][a-z0-9_-]{0,62}$'", name="name"),
+    CheckConstraint("suspended_at >= created_at", name="suspended_at"),
 )
 
 api_keys = Table(
@@ -68,13 +74,35 @@ api_keys = Table(
     Column("scopes", ARRAY(Text), nullable=False),
     Column("created_at", _TIME, nullable=False),
     Column("revoked_at", _TIME),
+    Column("expires_at", _TIME),
+    Column("rate_limit_per_s", Integer),
     PrimaryKeyConstraint("tenant_id", "id"),
     UniqueConstraint("tenant_id", "secret_sha256"),
     ForeignKeyConstraint(["tenant_id"], ["tenants.id"]),
     CheckConstraint("octet_length(secret_sha256) = 32", name="secret_sha256"),
     CheckConstraint("scopes <@ ARRAY['read', 'write', 'admin']::text[] AND cardinality(scopes) > 0", name="scopes"),
+    CheckConstraint("expires_at > created_at", name="expires_at"),
+    CheckConstraint(f"rate_limit_per_s BETWEEN 1 AND {RATE_LIMIT_MAX}", name="rate_limit_per_s"),
 )
 Index("api_keys_secret_sha256_idx", api_keys.c.secret_sha256)
+
+# A trigger refuses to change or delete what is here, the owner's changes too.
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("tenant_id", Uuid, nullable=False),
+    Column("id", Uuid, nullable=False),
+    Column("at", _TIME, nullable=False),
+    Column("actor", Text, nullable=False, comment="who says to have done it"),
+    Column("database_user", Text, nullable=False, comment="who the database knows has done it"),
+    Column("action", Text, nullable=False),
+    Column("subject", Uuid, nullable=False, comment="the key or the tenant"),
+    Column("details", JSON, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    ForeignKeyConstraint(["tenant_id"], ["tenants.id"]),
+    CheckConstraint("length(actor) BETWEEN 1 AND 200", name="actor"),
+    CheckConstraint("action ~ '^(key|tenant)[.][a-z-]{1,40}$'", name="action"),
+)
 
 wallets = Table(
     "wallets",
