@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.concurrency.arena import Arena
-from tests.concurrency.broken import NO_UNIQUE_KEY
+from tests.concurrency.broken import NO_UNIQUE_KEY, SLOW_ROWS
 from tests.concurrency.conftest import NewArena
 from tests.concurrency.violations import DoubleEffect, Violation
 from wallet_core import (
@@ -73,7 +73,7 @@ def test_one_key_in_fifty_requests_to_four_processes_takes_effect_once(arena: Ar
 def test_without_the_unique_key_one_key_takes_effect_twice(new_arena: NewArena, name: str) -> None:
     """Not so where a wallet is touched, whose version then guards it as well; so these two touch none that exists."""
     with pytest.raises(DoubleEffect):
-        one_key_in_many_hands(new_arena(NO_UNIQUE_KEY), COMMANDS[name], grouped=False)
+        one_key_in_many_hands(new_arena(NO_UNIQUE_KEY, *SLOW_ROWS), COMMANDS[name], grouped=False)
 
 
 def one_key_with_many_intents(arena: Arena) -> None:
@@ -92,7 +92,7 @@ def test_one_key_with_many_intents_takes_effect_once_and_is_refused_to_the_other
 
 def test_without_the_unique_key_several_intents_take_effect_under_one_key(new_arena: NewArena) -> None:
     with pytest.raises(DoubleEffect):
-        one_key_with_many_intents(new_arena(NO_UNIQUE_KEY))
+        one_key_with_many_intents(new_arena(NO_UNIQUE_KEY, *SLOW_ROWS))
 
 
 def fences_against_originals(arena: Arena) -> None:
@@ -120,7 +120,7 @@ def test_a_fence_and_its_original_agree_on_who_was_first(arena: Arena) -> None:
 
 def test_without_the_unique_key_both_a_fence_and_its_original_win(new_arena: NewArena) -> None:
     with pytest.raises(DoubleEffect):
-        fences_against_originals(new_arena(NO_UNIQUE_KEY))
+        fences_against_originals(new_arena(NO_UNIQUE_KEY, *SLOW_ROWS))
 
 
 def test_a_decided_key_stays_decided_for_processes_that_come_later(arena: Arena) -> None:

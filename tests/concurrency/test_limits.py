@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from tests.concurrency.arena import Arena
-from tests.concurrency.broken import NO_UNIQUE_VERSION, UnguardedStore
+from tests.concurrency.broken import NO_UNIQUE_VERSION, SLOW_ROWS, UnguardedStore
 from tests.concurrency.conftest import NewArena
 from tests.concurrency.violations import Violation
 from wallet_core import (
@@ -44,7 +44,7 @@ def test_racing_debits_stop_at_the_floor(arena: Arena) -> None:
 
 def test_without_the_guard_and_the_unique_version_racing_debits_go_wrong(new_arena: NewArena) -> None:
     with pytest.raises(Violation):
-        racing_debits(new_arena(NO_UNIQUE_VERSION, store=UnguardedStore))
+        racing_debits(new_arena(NO_UNIQUE_VERSION, *SLOW_ROWS, store=UnguardedStore))
 
 
 def racing_reversals(arena: Arena) -> None:
@@ -81,7 +81,7 @@ def test_racing_captures_never_exceed_the_hold(arena: Arena) -> None:
 
 def test_without_the_guard_and_the_unique_version_racing_captures_go_wrong(new_arena: NewArena) -> None:
     with pytest.raises(Violation):
-        racing_captures(new_arena(NO_UNIQUE_VERSION, store=UnguardedStore))
+        racing_captures(new_arena(NO_UNIQUE_VERSION, *SLOW_ROWS, store=UnguardedStore))
 
 
 def test_a_hold_either_expires_or_is_captured_and_only_once(arena: Arena) -> None:

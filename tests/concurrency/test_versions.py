@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from tests.concurrency.arena import Arena
-from tests.concurrency.broken import NO_UNIQUE_VERSION, UnguardedStore
+from tests.concurrency.broken import NO_UNIQUE_VERSION, SLOW_ROWS, UnguardedStore
 from tests.concurrency.conftest import NewArena
 from tests.concurrency.violations import LostUpdate
 from wallet_core import Applied, VersionConflict, credit
@@ -67,7 +67,7 @@ def test_all_unconditional_credits_of_single_writers_are_applied(arena: Arena) -
 
 
 def test_without_the_guard_and_the_unique_version_updates_are_lost(new_arena: NewArena) -> None:
-    arena = new_arena(NO_UNIQUE_VERSION, store=UnguardedStore)
+    arena = new_arena(NO_UNIQUE_VERSION, *SLOW_ROWS, store=UnguardedStore)
     with pytest.raises(LostUpdate):
         credits_on_one_wallet(arena, clients=8, each=8, grouped=False)
 
