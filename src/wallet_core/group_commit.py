@@ -16,6 +16,7 @@ import attrs
 from wallet_core.commands import Command
 from wallet_core.outcomes import Outcome, Overloaded
 from wallet_core.ports import Ledger
+from wallet_core.watching import UNWATCHED, Observer
 
 BATCH_COMMANDS_MAX = 1000
 QUEUE_COMMANDS_MAX = 10_000
@@ -37,8 +38,10 @@ STACKED_COMMANDS_MIN = 4
 class _Request:
     commands: Sequence[Command]
     answer: "asyncio.Future[Sequence[Outcome]]"
-    until: float
-    """When it is withdrawn, if no batch has taken it by then; in seconds of the event loop's clock."""
+    since: float
+    """When it came, in seconds of the event loop's clock."""
+    origin: object = None
+    """What it is to whoever observes."""
 
 
 @attrs.define
@@ -76,6 +79,7 @@ class GroupCommit:
     batches_max: int = BATCHES_MAX
     wait_s_max: float = inf
     stacked_commands_min: float = attrs.field(default=inf, kw_only=True)
+    observer: Observer = attrs.field(default=UNWATCHED, kw_only=True)
     _tenants: dict[UUID, _Tenant] = attrs.field(factory=dict, init=False)
     # Tenants whose next batch may begin: it takes more of them than run side by side.
     _line: deque[UUID] = attrs.field(factory=deque, init=False)
@@ -90,6 +94,11 @@ class GroupCommit:
         return self._queued
 
     @property
+    def in_flight(self) -> int:
+        """How many batches are carried out."""
+        return len(self._runs)
+
+    @property
     def is_full(self) -> bool:
         """Whether there is no room for a whole batch: whoever has not begun with a request need not."""
         return self._closed or self._queued + self.batch_commands_max > self.queue_commands_max
@@ -101,10 +110,13 @@ class GroupCommit:
         raised, if that was a bug. Cancelling this call leaves the batch alone.
         """
         loop = asyncio.get_running_loop()
-        request = _Request(commands, loop.create_future(), loop.time() + self.wait_s_max)
+        request = _Request(commands, loop.create_future(), loop.time())
         if self._closed or self._queued + len(commands) > self.queue_commands_max:
+            self.observer.shed(len(commands))
             request.answer.set_result([Overloaded()] * len(commands))
             return request.answer
+        if self.observer.origin is not None:
+            request.origin = self.observer.origin()
         own = self._tenants.get(tenant)
         if own is None:
             own = self._tenants[tenant] = _Tenant()
@@ -112,7 +124,7 @@ class GroupCommit:
         own.commands += len(commands)
         self._queued += len(commands)
         if self._withdrawing is None and self.wait_s_max != inf:
-            self._withdrawing = loop.call_at(request.until, self._withdraw)
+            self._withdrawing = loop.call_at(request.since + self.wait_s_max, self._withdraw)
         self._begin(tenant, own)
         return request.answer
 
@@ -182,13 +194,18 @@ class GroupCommit:
 
     async def _carry_out(self, tenant: UUID, batch: list[_Request]) -> None:
         commands = [command for request in batch for command in request.commands]
+        origins = [request.origin for request in batch if request.origin is not None]
+        waited_s = asyncio.get_running_loop().time() - batch[0].since
+        watched = self.observer.batch(len(commands), waited_s, origins)
         try:
             outcomes = await self.ledger.execute(tenant, commands)
         except Exception as bug:  # noqa: BLE001 - not hidden: every caller that still waits raises it
+            watched.failed(len(commands), bug)
             for request in batch:
                 if not request.answer.done():
                     request.answer.set_exception(bug)
             return
+        watched.ended(outcomes)
         start = 0
         for request in batch:
             end = start + len(request.commands)
@@ -202,13 +219,14 @@ class GroupCommit:
         now = loop.time()
         following = inf
         for own in self._tenants.values():
-            while own.requests and own.requests[0].until <= now:
+            while own.requests and own.requests[0].since + self.wait_s_max <= now:
                 request = own.requests.popleft()
                 self._forget(own, len(request.commands))
+                self.observer.withdrew(len(request.commands))
                 if not request.answer.done():
                     request.answer.set_result([Overloaded()] * len(request.commands))
             if own.requests:
-                following = min(following, own.requests[0].until)
+                following = min(following, own.requests[0].since + self.wait_s_max)
         self._withdrawing = None
         if following != inf:
             soonest = now + self.wait_s_max / WITHDRAWALS_PER_WAIT

@@ -32,6 +32,7 @@ from wallet_core.outcomes import (
 )
 from wallet_core.ports import DUE_HOLDS_MAX, CommitUnknown, Ids, Names, Snapshot, StaleSnapshot, Store, Unavailable
 from wallet_core.stacking import Flight
+from wallet_core.watching import UNWATCHED, Observer, Step
 
 RACES_MAX = 20
 """How often a batch that lost a race is decided anew before its commands are answered with ``Contention``."""
@@ -74,6 +75,7 @@ class BatchLedger:
     ids: Ids
     jitter: Callable[[], float] = random.random
     stacks: bool = attrs.field(default=False, kw_only=True)
+    observer: Observer = attrs.field(default=UNWATCHED, kw_only=True)
     # The last batch of each tenant that has one under way.
     _flights: dict[UUID, Flight] = attrs.field(factory=dict, init=False)
     _caution: Caution = attrs.field(factory=Caution, init=False)
@@ -105,6 +107,7 @@ class BatchLedger:
                 outcomes = await self._attempt(batch)
             except StaleSnapshot:
                 races += 1
+                self.observer.race_lost(below=batch.last is not None and not batch.last.kept)
                 if races >= RACES_MAX:
                     return [Unknown() if in_doubt else Contention()] * len(commands)
                 # What a batch of this process came to is no race that another one has won.
@@ -117,6 +120,7 @@ class BatchLedger:
                 # After a lost COMMIT the same keys are asked again: if it did happen, they are found decided.
                 in_doubt = in_doubt or isinstance(failure, CommitUnknown)
                 connections += 1
+                self.observer.connection_lost(in_doubt=isinstance(failure, CommitUnknown))
                 if connections >= CONNECTION_ATTEMPTS_MAX:
                     return [Unknown() if in_doubt else DatabaseUnavailable()] * len(commands)
                 batch.last = None
@@ -126,14 +130,19 @@ class BatchLedger:
                     self._caution.won(tenant)
                 if flight is not None:
                     flight.kept = not races and not connections
+                if in_doubt:
+                    self.observer.doubt_settled()
                 return [_ours(outcome, batch.attempted) for outcome in outcomes] if in_doubt else outcomes
 
     async def _attempt(self, batch: Batch) -> list[Outcome]:
         while True:
+            watched = self.observer.attempt(stacked=batch.last is not None, locked=batch.lock)
             async with self.store.begin(batch.tenant) as unit:
                 snapshot = await unit.load(batch.names, lock=batch.lock)
+                watched.passed(Step.LOAD)
                 if batch.last is not None:
                     snapshot = await batch.last.below(snapshot, batch.names)
+                    watched.passed(Step.STACK)
                 ids = self.ids(snapshot.now)
                 # A wallet whose holds have all lapsed at once must not stop the others for as long as that takes.
                 if len(snapshot.holds) > DUE_HOLDS_MAX and (expired := expire_crowds(snapshot, ids)):
@@ -143,12 +152,16 @@ class BatchLedger:
                 decided = await _decided(snapshot, batch.commands, ids)
                 if batch.flight is not None:
                     batch.flight.decide(decided.changes)
+                watched.passed(Step.DECIDE)
                 if batch.last is not None:
                     await batch.last.landed()
+                    watched.passed(Step.TURN)
                 if decided.changes:
                     await unit.append(decided.changes)
+                    watched.passed(Step.APPEND)
                     batch.attempted.update(decision.id for decision in decided.changes.decisions)
                     await unit.commit()
+                    watched.passed(Step.COMMIT)
                 return decided.outcomes
 
     async def _pause(self, attempt: int) -> None:

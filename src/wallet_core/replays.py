@@ -9,6 +9,7 @@ from wallet_core.commands import Command, FenceKey
 from wallet_core.model import Rejection, Transaction
 from wallet_core.outcomes import Applied, Outcome, Rejected, Replayed
 from wallet_core.ports import History, Ledger, ReplayCache
+from wallet_core.watching import UNWATCHED, Observer
 
 
 @attrs.frozen
@@ -23,6 +24,7 @@ class CachedLedger:
 
     ledger: Ledger
     cache: ReplayCache
+    observer: Observer = attrs.field(default=UNWATCHED, kw_only=True)
 
     async def execute(self, tenant: UUID, commands: Sequence[Command]) -> Sequence[Outcome]:
         """Carry out the commands, asking the cache once and the ledger at most once. See ``ports.Ledger``."""
@@ -32,6 +34,7 @@ class CachedLedger:
         known = await self._known(tenant, commands, history)
         replays = [_replay(command, known) for command in commands]
         rest = [command for command, replay in zip(commands, replays, strict=True) if replay is None]
+        self.observer.found_in_cache(len(commands) - len(rest))
         if not rest:
             return [replay for replay in replays if replay is not None]
         outcomes = await self.ledger.execute(tenant, rest)
