@@ -13,7 +13,7 @@ PYTHON ?= $(firstword $(foreach candidate,python3.11 python3.12 python3.13 pytho
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links pyproject.toml --extra all --group build
-CHECKED := $(wildcard src tests scripts benchmarks alembic)
+CHECKED := $(wildcard src tests scripts benchmarks alembic examples)
 # Two cores are counted on, and a third process keeps them busy while others wait.
 # For instance: make test PYTEST_ARGS="-n 0 -k contract"
 PYTEST_ARGS ?= -n 3 --dist loadfile
