@@ -245,16 +245,22 @@ class Reader(Protocol):
 
 @attrs.frozen
 class Principal:
-    """Who asks: the tenant comes from the credential, and from nowhere else."""
+    """Who asks: the tenant comes from the credential, and from nowhere else.
+
+    ``rate_limit_per_s``: how often this credential may be used, where it has a limit of its own. ``suspended``: the
+    tenant is, and then there are no scopes.
+    """
 
     tenant: UUID
     key_id: UUID
     scopes: frozenset[str]
+    rate_limit_per_s: int | None = None
+    suspended: bool = False
 
 
 class Authenticator(Protocol):
     """Knows the credentials."""
 
     async def find(self, secret: str) -> Principal | None:
-        """The principal whose credential this is, unless it was revoked. Raises ``Unavailable``."""
+        """The principal whose credential this is, unless it was revoked or has expired. Raises ``Unavailable``."""
         ...

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from typing import Any, cast
 from uuid import uuid4
 
@@ -74,6 +75,47 @@ async def test_a_revoked_key_names_nobody(admin: Admin, engine: AsyncEngine) -> 
     key_id, secret = await admin.create_key("acme", "till", ["read"])
     await admin.revoke_key(key_id)
     assert await ApiKeys(engine).find(secret) is None
+
+
+async def test_a_key_ends_when_it_expires_and_not_when_it_is_forgotten(
+    admin: Admin, engine: AsyncEngine, statements: list[str]
+) -> None:
+    _, secret = await admin.create_key("acme", "till", ["read"], expires=timedelta(seconds=1))
+    clock = Seconds()
+    keys = ApiKeys(engine, clock=clock)
+    assert await keys.find(secret) is not None
+    # The database's clock says when: until then the memory may not ask, and afterwards it must.
+    clock.now = 1.0
+    await asyncio.sleep(1.05)
+    assert await keys.find(secret) is None
+    assert len(statements) == 2
+
+
+async def test_a_key_that_lives_on_is_remembered_no_longer_than_others(admin: Admin, engine: AsyncEngine) -> None:
+    key_id, secret = await admin.create_key("acme", "till", ["read"], expires=timedelta(days=1))
+    clock = Seconds()
+    keys = ApiKeys(engine, clock=clock)
+    assert await keys.find(secret) is not None
+    await admin.revoke_key(key_id)
+    clock.now = TTL_S
+    assert await keys.find(secret) is None
+
+
+async def test_a_key_of_a_suspended_tenant_names_it_but_has_no_scope(admin: Admin, engine: AsyncEngine) -> None:
+    key_id, secret = await admin.create_key("acme", "till", ["read", "write"])
+    await admin.suspend_tenant("acme")
+    found = await ApiKeys(engine).find(secret)
+    assert found == Principal(tenant_id_of("acme"), key_id, frozenset(), suspended=True)
+    await admin.resume_tenant("acme")
+    found = await ApiKeys(engine).find(secret)
+    assert found == Principal(tenant_id_of("acme"), key_id, frozenset({"read", "write"}))
+
+
+async def test_a_key_brings_its_own_rate_limit(admin: Admin, engine: AsyncEngine) -> None:
+    _, secret = await admin.create_key("acme", "till", ["read"], rate_limit_per_s=7)
+    found = await ApiKeys(engine).find(secret)
+    assert found is not None
+    assert found.rate_limit_per_s == 7
 
 
 async def test_a_secret_that_two_tenants_hold_names_nobody(admin: Admin, engine: AsyncEngine, database: str) -> None:
@@ -177,6 +219,25 @@ async def test_more_keys_than_may_wait_are_turned_away_at_once_and_none_for_long
     assert await keys.find(secret) is not None
 
 
+async def test_a_flood_of_wrong_keys_does_not_keep_out_one_that_was_good_before(
+    admin: Admin, engine: AsyncEngine, statements: list[str]
+) -> None:
+    """It is asked for again every few seconds, and must find room each time: and not behind all of the flood."""
+    _, secret = await admin.create_key("acme", "till", ["read"])
+    clock = Seconds()
+    keys = ApiKeys(engine, asked_max=1000, clock=clock)
+    assert await keys.find(secret) is not None
+    clock.now = TTL_S
+    statements.clear()
+    flood = [asyncio.create_task(keys.find(f"wrong {number}")) for number in range(1000)]
+    await asyncio.sleep(0)
+    assert await keys.find(secret) is not None
+    # What was on its way, and the one that it was in.
+    assert len(statements) <= 2
+    await asyncio.gather(*flood)
+    assert len(statements) == 6
+
+
 async def test_a_caller_who_gives_up_takes_the_answer_from_nobody(admin: Admin, engine: AsyncEngine) -> None:
     _, secret = await admin.create_key("acme", "till", ["read"])
     keys = ApiKeys(engine)
@@ -188,11 +249,12 @@ async def test_a_caller_who_gives_up_takes_the_answer_from_nobody(admin: Admin, 
         await first
 
 
-async def test_an_absent_database_is_unavailable_and_remembered_keys_still_serve(
+async def test_an_absent_database_is_unavailable_and_remembered_keys_serve_a_few_seconds_more(
     admin: Admin, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, secret = await admin.create_key("acme", "till", ["read"])
-    keys = ApiKeys(engine)
+    clock = Seconds()
+    keys = ApiKeys(engine, clock=clock)
     await keys.find(secret)
     absent = create_engine("postgresql://postgres@127.0.0.1:1/x")
     monkeypatch.setattr(keys, "_engine", absent)
@@ -200,4 +262,8 @@ async def test_an_absent_database_is_unavailable_and_remembered_keys_still_serve
     for _ in range(2):
         with pytest.raises(Unavailable):
             await keys.find("another")
+    # It may have been revoked by now, and there is nobody to ask.
+    clock.now = TTL_S
+    with pytest.raises(Unavailable):
+        await keys.find(secret)
     await absent.dispose()

@@ -4,22 +4,23 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final
 
 import attrs
-from sqlalchemy import LargeBinary, Select, select, true
+from sqlalchemy import Float, LargeBinary, Select, cast, extract, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.admin import sha256_of
 from adapters.postgres.errors import translating
-from adapters.postgres.schema import api_keys
-from adapters.postgres.session import open_session
+from adapters.postgres.key_records import sha256_of
+from adapters.postgres.schema import api_keys, tenants
+from adapters.postgres.session import Columns, open_session
 from adapters.postgres.statements import each, rows_of
 from wallet_core.ports import Principal, StaleSnapshot, Unavailable
 
 TTL_S: Final = 5.0
-"""How long an answer is remembered, and so how long a revoked key may still be honoured, in seconds."""
+"""How long an answer is remembered, and so how long a revoked key may still be honoured, in seconds. Nothing is
+remembered for longer while the database is away: nobody could say then whether a key is still good."""
 
 ANSWERS_MAX: Final = 10_000
 """How many answers of each kind, known and unknown, are remembered."""
@@ -33,8 +34,25 @@ LOOK_UP_KEYS_MAX: Final = 200
 
 def _find() -> Select[Any]:
     wanted, c = rows_of({"sha256": LargeBinary()}), api_keys.c
-    active = select(c.secret_sha256, c.tenant_id, c.id, c.scopes).where(
-        c.secret_sha256 == wanted.c.sha256, c.revoked_at.is_(None)
+    # By the database's clock, so that a key ends at the same moment for all processes, and by how long it has left, so
+    # that theirs does not matter.
+    left_s = cast(extract("epoch", c.expires_at - func.now()), Float)
+    active = (
+        select(
+            c.secret_sha256,
+            c.tenant_id,
+            c.id,
+            c.scopes,
+            c.rate_limit_per_s,
+            left_s.label("left_s"),
+            tenants.c.suspended_at.is_not(None).label("suspended"),
+        )
+        .join_from(api_keys, tenants, tenants.c.id == c.tenant_id)
+        .where(
+            c.secret_sha256 == wanted.c.sha256,
+            c.revoked_at.is_(None),
+            or_(c.expires_at.is_(None), c.expires_at > func.now()),
+        )
     )
     found = each(active, "found")
     return select(found).select_from(wanted.join(found, true()))
@@ -46,9 +64,10 @@ _FIND = _find()
 class ApiKeys:
     """An ``Authenticator`` over the table of keys. See ``ports.Authenticator``.
 
-    Answers, of both kinds, are remembered for ``ttl_s`` seconds. What is asked for while a look-up is under way is
-    looked up by the next one, all together: however many keys are tried, one connection is busy with them. ``clock``
-    gives seconds that never run backwards.
+    Answers, of both kinds, are remembered for ``ttl_s`` seconds, and until the key expires. What is asked for while a
+    look-up is under way is looked up by the next one, all together: however many keys are tried, one connection is busy
+    with them. Keys that were good the last time come first, and wait in a room of their own: a flood of wrong keys does
+    not keep them out. ``clock`` gives seconds that never run backwards.
     """
 
     def __init__(
@@ -68,6 +87,7 @@ class ApiKeys:
         self._known = _Memory(answers_max)
         self._unknown = _Memory(answers_max)
         self._asked: dict[bytes, asyncio.Future[Principal | None]] = {}
+        self._asked_again: dict[bytes, asyncio.Future[Principal | None]] = {}
         self._run: asyncio.Task[None] | None = None
 
     async def find(self, secret: str) -> Principal | None:
@@ -76,11 +96,13 @@ class ApiKeys:
         answer = self._known.get(sha256, now) or self._unknown.get(sha256, now)
         if answer is not None:
             return answer.principal
-        asked = self._asked.get(sha256)
+        asked = self._asked_again.get(sha256) or self._asked.get(sha256)
         if asked is None:
-            if len(self._asked) >= self._asked_max:
+            waiting = self._asked_again if sha256 in self._known else self._asked
+            # Those that were good cannot be too many: they are among those that are remembered.
+            if waiting is self._asked and len(waiting) >= self._asked_max:
                 raise Unavailable
-            asked = self._asked[sha256] = asyncio.get_running_loop().create_future()
+            asked = waiting[sha256] = asyncio.get_running_loop().create_future()
             # When all callers gave up, nobody looks at an error, and asyncio would report that as a bug.
             asked.add_done_callback(lambda future: future.exception())
             if self._run is None:
@@ -89,21 +111,25 @@ class ApiKeys:
         return await asyncio.shield(asked)
 
     async def _look_up_all(self) -> None:
-        while asked := list(islice(self._asked, LOOK_UP_KEYS_MAX)):
+        while asked := list(islice(chain(self._asked_again, self._asked), LOOK_UP_KEYS_MAX)):
             try:
                 found = await self._look_up(asked)
             except Exception as error:  # noqa: BLE001 - not hidden: every caller that still waits raises it
                 for sha256 in asked:
-                    self._asked.pop(sha256).set_exception(error)
+                    self._answered(sha256).set_exception(error)
             else:
                 for sha256 in asked:
-                    self._asked.pop(sha256).set_result(found.get(sha256))
+                    self._answered(sha256).set_result(found.get(sha256))
         # No await between the last look at what is asked and here: a new caller finds either this task or none.
         self._run = None
 
+    def _answered(self, sha256: bytes) -> "asyncio.Future[Principal | None]":
+        waiting = self._asked_again if sha256 in self._asked_again else self._asked
+        return waiting.pop(sha256)
+
     async def _look_up(self, asked: Sequence[bytes]) -> Mapping[bytes, Principal]:
-        # The time limit runs from before the question, so that it covers the time that the answer takes.
-        until = self._clock() + self._ttl_s
+        # Times run from before the question, so that they cover the time that the answer takes.
+        began = self._clock()
         try:
             with translating():
                 # One statement needs no transaction, and is one round trip without.
@@ -113,16 +139,23 @@ class ApiKeys:
             raise Unavailable from error
         # A secret that more than one tenant has names none.
         times = Counter(row["secret_sha256"] for row in rows)
-        found = {
-            row["secret_sha256"]: Principal(row["tenant_id"], row["id"], frozenset(row["scopes"]))
-            for row in rows
-            if times[row["secret_sha256"]] == 1
-        }
+        found = {row["secret_sha256"]: row for row in rows if times[row["secret_sha256"]] == 1}
+        principals = {sha256: _principal(row) for sha256, row in found.items()}
         for sha256 in asked:
-            principal = found.get(sha256)
-            memory = self._unknown if principal is None else self._known
-            memory.put(sha256, _Answer(principal, until))
-        return found
+            if sha256 in found:
+                left_s = found[sha256]["left_s"]
+                until = began + (self._ttl_s if left_s is None else min(left_s, self._ttl_s))
+                self._known.put(sha256, _Answer(principals[sha256], until))
+            else:
+                self._known.drop(sha256)
+                self._unknown.put(sha256, _Answer(None, began + self._ttl_s))
+        return principals
+
+
+def _principal(row: Columns) -> Principal:
+    suspended = row["suspended"]
+    scopes = frozenset[str]() if suspended else frozenset(row["scopes"])
+    return Principal(row["tenant_id"], row["id"], scopes, row["rate_limit_per_s"], suspended)
 
 
 @attrs.frozen
@@ -141,6 +174,13 @@ class _Memory:
     def get(self, sha256: bytes, now: float) -> _Answer | None:
         answer = self._answers.get(sha256)
         return answer if answer is not None and now < answer.until else None
+
+    def __contains__(self, sha256: bytes) -> bool:
+        """Whether there is an answer, however old."""
+        return sha256 in self._answers
+
+    def drop(self, sha256: bytes) -> None:
+        self._answers.pop(sha256, None)
 
     def put(self, sha256: bytes, answer: _Answer) -> None:
         self._answers.pop(sha256, None)
