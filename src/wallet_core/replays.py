@@ -34,10 +34,11 @@ class CachedLedger:
         known = await self._known(tenant, commands, history)
         replays = [_replay(command, known) for command in commands]
         rest = [command for command, replay in zip(commands, replays, strict=True) if replay is None]
-        self.observer.found_in_cache(len(commands) - len(rest))
         if not rest:
+            self.observer.found_in_cache(len(commands))
             return [replay for replay in replays if replay is not None]
         outcomes = await self.ledger.execute(tenant, rest)
+        self.observer.found_in_cache(len(commands) - len(rest))
         self.cache.remember(tenant, _committed(outcomes), history)
         decided = iter(outcomes)
         return [next(decided) if replay is None else replay for replay in replays]

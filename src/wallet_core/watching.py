@@ -74,7 +74,7 @@ class Observer:
         """What became of a COMMIT that had no answer was found out before anyone was told that it is unknown."""
 
     def found_in_cache(self, replays: int) -> None:
-        """So many commands were answered from the cache."""
+        """So many commands of the batch that ends now were answered from the cache."""
 
 
 UNWATCHED_ATTEMPT = Attempt()
