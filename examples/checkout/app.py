@@ -83,4 +83,4 @@ def create_app(orders: Orders, wallets: WalletClient, shop: UUID) -> Litestar:
             yield
             resuming.cancel()
 
-    return Litestar([place, ship, cancel, show], lifespan=[lifespan], openapi_config=None)
+    return Litestar([place, ship, cancel, show], lifespan=[lifespan], openapi_config=None, logging_config=None)
