@@ -190,8 +190,8 @@ async def test_a_single_credit_touches_a_handful_of_pages(engine: AsyncEngine, d
             snapshot = await unit.load(names_of(commands))
             await unit.append(decide_batch(snapshot, commands, ids(snapshot.now)).changes)
     explained = await recorder.explain()
-    # Two statements load and three write.
-    assert len(explained) == 5
+    # One statement loads and three write.
+    assert len(explained) == 4
     for plan in explained:
         _assert_found_by_index(plan, 1)
         assert plan.generic_plans > 0, "planning anew takes longer than any of these statements"

@@ -22,7 +22,14 @@ Parameters = Mapping[str, Any]
 GUARD: Final = "the version guard of the update"
 
 _HOLD_COLUMNS: Final = [c.name for c in holds.c if c.name not in ("tenant_id", "wallet_id")]
-_NO_HOLD: Final = {f"hold_{name}": None for name in _HOLD_COLUMNS}
+_NOTHING: Final = dict.fromkeys(
+    [
+        "now",
+        "id",
+        *(f"hold_{name}" for name in _HOLD_COLUMNS),
+        *(f"{statements.DECISION}{c.name}" for c in transactions.c),
+    ]
+)
 _CHANGING: Final = ("balance", "held", "floor", "ceiling", "status", "version", "metadata", "updated_at", "head")
 
 
@@ -38,8 +45,8 @@ def _load_transactions(tables: Tables, p: Parameters, _: datetime) -> list[Row]:
     return [row for row in found if row["outcome"] == "applied"]
 
 
-def _load_wallets(tables: Tables, p: Parameters, now: datetime) -> list[Row]:
-    rows: list[Row] = []
+def _load_batch(tables: Tables, p: Parameters, now: datetime) -> list[Row]:
+    rows: list[Row] = [{**_NOTHING, "now": now}]
     for wallet_id, hold_id in zip(p["x_wallet_id"], p["x_hold_id"], strict=True):
         wallet = tables.wallets.get(wallet_id)
         if wallet is None:
@@ -48,9 +55,11 @@ def _load_wallets(tables: Tables, p: Parameters, now: datetime) -> list[Row]:
             found = [tables.holds[hold_id]] if hold_id in tables.holds else []
         else:
             found = _due(tables, wallet, now) if wallet["held"] > 0 else []
-        rows.extend({**wallet, **{f"hold_{name}": hold[name] for name in _HOLD_COLUMNS}} for hold in found)
+        rows.extend({**_NOTHING, **wallet, **{f"hold_{name}": hold[name] for name in _HOLD_COLUMNS}} for hold in found)
         if not found:
-            rows.append({**wallet, **_NO_HOLD})
+            rows.append({**_NOTHING, **wallet})
+    decided = (row for key in p["x_key"] for row in tables.decided.get(key, ()))
+    rows.extend({**_NOTHING, **{f"{statements.DECISION}{c}": value for c, value in row.items()}} for row in decided)
     return rows
 
 
@@ -64,11 +73,6 @@ def _due(tables: Tables, wallet: Row, now: datetime) -> list[Row]:
         and hold["expires_at"] <= now
     ]
     return sorted(due, key=itemgetter("expires_at"))[: DUE_HOLDS_MAX + 1]
-
-
-def _load_decisions(tables: Tables, p: Parameters, now: datetime) -> list[Row]:
-    found: list[Row] = [{**row, "now": now} for key in p["x_key"] for row in tables.decided.get(key, ())]
-    return found or [{"now": now, "id": None}]
 
 
 def _load_reversed(tables: Tables, p: Parameters, _: datetime) -> list[Row]:
@@ -174,8 +178,7 @@ Write = Callable[[Writing, Parameters], Coroutine[Any, Any, int]]
 READS: Final[Mapping[ClauseElement, tuple[str, Read]]] = {
     statements.LOAD_HOLD_WALLETS: ("load-hold-wallets", _load_hold_wallets),
     statements.LOAD_TRANSACTIONS: ("load-transactions", _load_transactions),
-    statements.LOAD_WALLETS: ("load-wallets", _load_wallets),
-    statements.LOAD_DECISIONS: ("load-decisions", _load_decisions),
+    statements.LOAD_BATCH: ("load-batch", _load_batch),
     statements.LOAD_REVERSED: ("load-reversed", _load_reversed),
     statements.LOAD_ENTRIES: ("load-entries", _load_entries),
 }

@@ -82,13 +82,18 @@ def result_of(decision: Decision) -> str:
 
 
 class DecisionRecord:
-    """A row of ``transactions``, read as far as is possible without its entries."""
+    """A row of ``transactions``, read as far as is possible without its entries. ``prefix`` is what the names of its
+    columns begin with."""
 
-    def __init__(self, row: Columns) -> None:
-        self.id: UUID = row["id"]
-        self.key: str = row["idempotency_key"]
-        self._row = row
-        self._result: Mapping[str, Any] = json.loads(row["result"])
+    def __init__(self, row: Columns, prefix: str = "") -> None:
+        self.id: UUID = row[prefix + "id"]
+        self.key: str = row[prefix + "idempotency_key"]
+        self._created_at: datetime = row[prefix + "created_at"]
+        self._reverses: UUID | None = row[prefix + "reverses"]
+        self._outcome: str = row[prefix + "outcome"]
+        self._kind: str = row[prefix + "kind"]
+        self._intent: str = row[prefix + "intent"]
+        self._result: Mapping[str, Any] = json.loads(row[prefix + "result"])
         self.entry_ids: list[EntryId] = [(_uuid(wallet_id), version) for wallet_id, version in self._entries()]
 
     def _entries(self) -> list[tuple[str, int]]:
@@ -97,27 +102,24 @@ class DecisionRecord:
 
     def decision(self, entries: Mapping[EntryId, Entry]) -> Decision:
         """The decision, given at least the entries that ``entry_ids`` names."""
-        row = self._row
-        if row["outcome"] == "fenced":
-            return Fence(row["id"], row["idempotency_key"], row["created_at"])
-        kind = Kind(row["kind"])
+        if self._outcome == "fenced":
+            return Fence(self.id, self.key, self._created_at)
+        kind = Kind(self._kind)
         result = self._result
-        if row["outcome"] == "rejected":
+        if self._outcome == "rejected":
             reason = Reason(result["reason"])
-            return Rejection(
-                row["id"], kind, row["idempotency_key"], row["intent"], reason, result["details"], row["created_at"]
-            )
+            return Rejection(self.id, kind, self.key, self._intent, reason, result["details"], self._created_at)
         return Transaction(
-            row["id"],
+            self.id,
             kind,
-            row["idempotency_key"],
-            row["intent"],
+            self.key,
+            self._intent,
             tuple(_move(members) for members in result["postings"]),
             tuple(entries[entry_id] for entry_id in self.entry_ids),
             _hold(result["hold"]) if "hold" in result else None,
-            row["reverses"],
-            json.loads(row["intent"]).get("metadata", {}),
-            row["created_at"],
+            self._reverses,
+            json.loads(self._intent).get("metadata", {}),
+            self._created_at,
         )
 
 

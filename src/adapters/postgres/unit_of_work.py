@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Insert, Select, Update
+from sqlalchemy import CompoundSelect, Insert, Select, Update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres import statements
@@ -75,9 +75,8 @@ class PostgresUnit:
             await self._session.write(
                 statements.LOCK_WALLETS, statements.parameters(self._tenant, {"id": sorted(wallet_ids)})
             )
-        wallets, holds = await self._load_wallets(wallet_ids, wallet_of_hold)
-        # After the wallets, so that what is not decided or reversed here was not when the wallets were seen either.
-        now, known = await self._load_decisions(names.keys)
+        now, wallets, holds, known = await self._load_batch(wallet_ids, wallet_of_hold, names.keys)
+        # After the wallets, so that what is not reversed here was not when the wallets were seen either.
         reversed_ids: set[UUID] = set()
         if records:
             rows = await self._rows(statements.LOAD_REVERSED, id=[record.id for record in records])
@@ -93,37 +92,31 @@ class PostgresUnit:
             {record.key: record.decision(entries) for record in known},
         )
 
-    async def _load_wallets(
-        self, wallet_ids: Iterable[UUID], wallet_of_hold: dict[UUID, UUID]
-    ) -> tuple[dict[UUID, Wallet], dict[UUID, Hold]]:
+    async def _load_batch(
+        self, wallet_ids: Iterable[UUID], wallet_of_hold: dict[UUID, UUID], keys: Sequence[str]
+    ) -> tuple[datetime, dict[UUID, Wallet], dict[UUID, Hold], list[DecisionRecord]]:
         pairs: list[tuple[UUID, UUID | None]] = [(id, None) for id in wallet_ids]
         pairs += [(wallet_id, hold_id) for hold_id, wallet_id in wallet_of_hold.items()]
         wallets: dict[UUID, Wallet] = {}
         holds: dict[UUID, Hold] = {}
-        if pairs:
-            for row in await self._rows(
-                statements.LOAD_WALLETS,
-                wallet_id=[wallet_id for wallet_id, _ in pairs],
-                hold_id=[hold_id for _, hold_id in pairs],
-            ):
-                if row["id"] not in wallets:
-                    wallets[row["id"]] = wallet_of(row)
+        known: list[DecisionRecord] = []
+        times: list[datetime] = []
+        for row in await self._rows(
+            statements.LOAD_BATCH,
+            wallet_id=[wallet_id for wallet_id, _ in pairs],
+            hold_id=[hold_id for _, hold_id in pairs],
+            key=keys,
+        ):
+            if (id := row["id"]) is not None:
+                if id not in wallets:
+                    wallets[id] = wallet_of(row)
                 if row["hold_id"] is not None:
-                    holds[row["hold_id"]] = Hold(
-                        row["hold_id"],
-                        row["id"],
-                        row["hold_destination"],
-                        row["hold_amount"],
-                        row["hold_captured"],
-                        HoldStatus(row["hold_status"]),
-                        row["hold_expires_at"],
-                        row["hold_created_at"],
-                    )
-        return wallets, holds
-
-    async def _load_decisions(self, keys: Sequence[str]) -> tuple[datetime, list[DecisionRecord]]:
-        rows = await self._rows(statements.LOAD_DECISIONS, key=keys)
-        return rows[0]["now"], [DecisionRecord(row) for row in rows if row["id"] is not None]
+                    holds[row["hold_id"]] = _held(row)
+            elif row["decision_id"] is not None:
+                known.append(DecisionRecord(row, statements.DECISION))
+            else:
+                times.append(row["now"])
+        return times[0], wallets, holds, known
 
     async def _append(self, changes: Changes) -> None:
         # Wallets first, because those may be locked before anything is written, then transactions, then entries; each
@@ -209,7 +202,7 @@ class PostgresUnit:
                 status=[hold.status.value for hold in updated],
             )
 
-    async def _rows(self, statement: Select[Any], **columns: Sequence[Any]) -> Sequence[Columns]:
+    async def _rows(self, statement: Select[Any] | CompoundSelect[Any], **columns: Sequence[Any]) -> Sequence[Columns]:
         return await self._session.fetch(statement, statements.parameters(self._tenant, columns))
 
     async def _write(self, statement: Insert | Update, rows: Collection[Any], **columns: Sequence[Any]) -> None:
@@ -223,6 +216,20 @@ def _order_of_writing(decision: Decision) -> tuple[bytes, str]:
     # A reversal takes two unique values: its key, and what it reverses, of which there is one row whatever the key.
     reverses = decision.reverses if isinstance(decision, Transaction) else None
     return b"" if reverses is None else reverses.bytes, decision.key
+
+
+def _held(row: Columns) -> Hold:
+    """The hold that a row has beside its wallet."""
+    return Hold(
+        row["hold_id"],
+        row["id"],
+        row["hold_destination"],
+        row["hold_amount"],
+        row["hold_captured"],
+        HoldStatus(row["hold_status"]),
+        row["hold_expires_at"],
+        row["hold_created_at"],
+    )
 
 
 def _columns(wallets: Sequence[Wallet]) -> dict[str, Sequence[Any]]:
