@@ -1,23 +1,22 @@
 """The command line. An error is one line on standard error, and an exit code that is not 0."""
 
 import asyncio
-import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from types import FrameType
-from typing import Final, NoReturn, TypeVar
-from uuid import UUID
+from typing import Final, NoReturn
 
 import click
 
 from entrypoints import bootstrap
+from entrypoints.administer import current_settings, errors_in_one_line
 from entrypoints.bootstrap import BootstrapError, Prepared
 from entrypoints.http import server
-from entrypoints.settings import SettingError, Settings
+from entrypoints.keys_command import keys
+from entrypoints.settings import Settings
+from entrypoints.tenants_command import audit, tenants
 from entrypoints.torture_command import torture
 from entrypoints.verify_command import verify
 
@@ -32,11 +31,14 @@ Settings are environment variables:
   WALLET_REQUEST_TIMEOUT_MS  how long a request waits for its answer (default: 5000)
   WALLET_BOOTSTRAP_API_KEY   a key with all scopes on the tenant "default", made at start
   WALLET_LAB                 the failure lab (default: on with its own PostgreSQL on a loopback address)
+  WALLET_METRICS             /metrics for Prometheus: on, off, or a port of its own (default: on on a loopback address)
+  WALLET_LOG_FORMAT          text or json (default: text)
+  WALLET_LOG_LEVEL           debug, info, warning or error (default: warning)
+  WALLET_ACCESS_LOG          log requests: on, off, or a share of them; failures and slow ones always are (default: off)
+  WALLET_SLOW_REQUEST_MS     what is slow (default: 1000)
 Each URL and the key may be in a file that WALLET_DATABASE_URL_FILE, WALLET_REDIS_URL_FILE or
 WALLET_BOOTSTRAP_API_KEY_FILE names.
 """
-
-T = TypeVar("T")
 
 
 @click.group(epilog=SETTINGS_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -51,8 +53,8 @@ def serve() -> None:
 
     Without WALLET_DATABASE_URL it brings its own PostgreSQL, makes an API key, and prints a link that carries it.
     """
-    with _errors_in_one_line():
-        settings = _settings()
+    with errors_in_one_line():
+        settings = current_settings()
         # From here on, so that whatever has been started by then is stopped again.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _leave)
@@ -71,6 +73,9 @@ def serve() -> None:
 
 main.add_command(verify)
 main.add_command(torture)
+main.add_command(keys)
+main.add_command(tenants)
+main.add_command(audit)
 
 
 @main.group()
@@ -81,7 +86,7 @@ def db() -> None:
 @db.command()
 def upgrade() -> None:
     """Bring the schema up to date. Does nothing if it is."""
-    with _errors_in_one_line(), bootstrap.administered(_settings()) as url, bootstrap.explained():
+    with errors_in_one_line(), bootstrap.administered(current_settings()) as url, bootstrap.explained():
         status = asyncio.run(bootstrap.upgrade(url))
     click.echo(f"The schema is {status.current}.")
 
@@ -89,91 +94,11 @@ def upgrade() -> None:
 @db.command()
 def status() -> None:
     """Show the schema's version, and the one that is needed. Exits with 1 if they differ."""
-    with _errors_in_one_line(), bootstrap.administered(_settings()) as url, bootstrap.explained():
+    with errors_in_one_line(), bootstrap.administered(current_settings()) as url, bootstrap.explained():
         found = asyncio.run(bootstrap.schema_status(url))
     click.echo(f"{found.state.value}: the database has {found.current or 'no schema'}, this service needs {found.head}")
     if found.current != found.head:
         sys.exit(1)
-
-
-@main.group()
-def keys() -> None:
-    """API keys. A key names a tenant, and what may be done in it."""
-
-
-@keys.command()
-@click.option("--tenant", default=bootstrap.DEFAULT_TENANT, show_default=True, help="Whose wallets the key opens.")
-@click.option("--name", default="key", show_default=True, help="For people, to tell keys apart.")
-@click.option(
-    "--scope",
-    "scopes",
-    multiple=True,
-    type=click.Choice(bootstrap.SCOPES),
-    default=("read", "write"),
-    show_default=True,
-    help="What the key may do; may be repeated.",
-)
-@click.option("--create-tenant", is_flag=True, help="Make the tenant if it does not exist.")
-def create(tenant: str, name: str, scopes: tuple[str, ...], create_tenant: bool) -> None:
-    """Make an API key, and print it: once, since only a hash of it is kept."""
-
-    async def run(admin: bootstrap.Admin) -> tuple[UUID, str]:
-        if not create_tenant and tenant != bootstrap.DEFAULT_TENANT and not await admin.list_keys(tenant):
-            raise BootstrapError(f"there is no tenant {tenant!r}; --create-tenant makes it")
-        return await admin.create_key(tenant, name, scopes)
-
-    id, secret = _administer(run)
-    click.echo(secret)
-    click.echo(f"Key {id} of tenant {tenant!r}. It is shown this once.", err=True)
-
-
-@keys.command("list")
-@click.option("--tenant", help="Only this tenant's.")
-def list_(tenant: str | None) -> None:
-    """List API keys. Their secrets are not known any more."""
-
-    async def run(admin: bootstrap.Admin) -> list[tuple[str, ...]]:
-        return [
-            (
-                str(key.id),
-                key.tenant,
-                key.name,
-                ",".join(scope for scope in bootstrap.SCOPES if scope in key.scopes),
-                f"{key.created_at:%Y-%m-%d %H:%M}",
-                "active" if key.revoked_at is None else f"revoked {key.revoked_at:%Y-%m-%d %H:%M}",
-            )
-            for key in await admin.list_keys(tenant)
-        ]
-
-    rows = [("ID", "TENANT", "NAME", "SCOPES", "CREATED", "STATE"), *_administer(run)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-@keys.command()
-@click.argument("key_id", type=click.UUID)
-def revoke(key_id: UUID) -> None:
-    """Revoke an API key, by its id (see `wallet keys list`). A running service honours it for a few seconds more."""
-    key = _administer(lambda admin: admin.revoke_key(key_id))
-    if key is None:
-        _fail(f"there is no key {key_id}")
-    click.echo(f"Key {key.id} ({key.name!r}, of tenant {key.tenant!r}) is revoked.")
-
-
-def _administer(work: Callable[[bootstrap.Admin], Awaitable[T]]) -> T:
-    """Do an administrator's work on the database of the settings."""
-
-    async def run(url: str) -> T:
-        async with bootstrap.administration(url) as admin:
-            return await work(admin)
-
-    with _errors_in_one_line(), bootstrap.administered(_settings()) as url, bootstrap.explained():
-        return asyncio.run(run(url))
-
-
-def _settings() -> Settings:
-    return Settings.from_environment(os.environ)
 
 
 def _bind(settings: Settings) -> socket.socket:
@@ -215,19 +140,6 @@ def _ignore_signals() -> None:
     """The end has begun: whoever asks for it again must not interrupt it, and leave the database running."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
-
-
-@contextmanager
-def _errors_in_one_line() -> Iterator[None]:
-    try:
-        yield
-    except (SettingError, BootstrapError) as error:
-        _fail(str(error))
-
-
-def _fail(message: str) -> NoReturn:
-    click.echo(f"wallet: {message}", err=True)
-    sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import difflib
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
@@ -29,11 +29,22 @@ KNOWN: Final = (
     "WALLET_REQUEST_TIMEOUT_MS",
     "WALLET_BOOTSTRAP_API_KEY",
     "WALLET_LAB",
+    "WALLET_METRICS",
+    "WALLET_LOG_FORMAT",
+    "WALLET_LOG_LEVEL",
+    "WALLET_ACCESS_LOG",
+    "WALLET_SLOW_REQUEST_MS",
     *(f"{name}{FILE_SUFFIX}" for name in SECRETS),
 )
 
+OF_CALLERS: Final = ("WALLET_URL", "WALLET_API_KEY", "WALLET_API_KEY_FILE")
+"""What the commands that call a service go by. A service may see them, and does not heed them."""
+
 WORKERS_MAX: Final = 64
 REQUEST_TIMEOUT_MS_MAX: Final = 600_000
+PORT_MAX: Final = 65_535
+LOG_FORMATS: Final = ("text", "json")
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 BOOTSTRAP_API_KEY_LENGTH_MIN: Final = 24
 BOOTSTRAP_API_KEY_LENGTH_MAX: Final = 256
 SECRET_FILE_BYTES_MAX: Final = 65_536
@@ -69,6 +80,13 @@ class Settings:
     request_timeout_ms: int
     bootstrap_api_key: str | None = attrs.field(repr=False)
     lab: bool
+    metrics: int | None
+    """The port that ``/metrics`` answers on; 0 for the API's, None for nowhere."""
+    log_format: str
+    log_level: str
+    access_log: float
+    """The share of requests that are logged although nothing is wrong with them."""
+    slow_request_ms: int
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
@@ -84,13 +102,24 @@ class Settings:
             data_dir=read.one("WALLET_DATA_DIR", _path, default=Path(".wallet")),
             redis_url=read.one("WALLET_REDIS_URL", redis_url, default=None),
             host=host,
-            port=read.one("WALLET_PORT", _integer(0, 65_535), default=8080),
+            port=read.one("WALLET_PORT", _integer(0, PORT_MAX), default=8080),
             workers=read.one("WALLET_WORKERS", _integer(1, WORKERS_MAX), default=1),
             request_timeout_ms=read.one("WALLET_REQUEST_TIMEOUT_MS", _integer(1, REQUEST_TIMEOUT_MS_MAX), default=5000),
             bootstrap_api_key=read.one("WALLET_BOOTSTRAP_API_KEY", _bootstrap_api_key, default=None),
             # The lab breaks things on purpose, so nobody beyond this machine gets it unasked.
             lab=read.one("WALLET_LAB", _boolean, default=embedded and is_loopback(host)),
+            # Figures of the business are nobody else's either.
+            metrics=read.one("WALLET_METRICS", _metrics, default=0 if is_loopback(host) else None),
+            log_format=read.one("WALLET_LOG_FORMAT", _one_of(LOG_FORMATS), default="text"),
+            log_level=read.one("WALLET_LOG_LEVEL", _one_of(LOG_LEVELS), default="warning"),
+            access_log=read.one("WALLET_ACCESS_LOG", _share, default=0.0),
+            slow_request_ms=read.one("WALLET_SLOW_REQUEST_MS", _integer(1, REQUEST_TIMEOUT_MS_MAX), default=1000),
         )
+
+
+def one_of_a_caller(environ: Mapping[str, str], name: str) -> str | None:
+    """What one of the variables `OF_CALLERS` holds, or the file that the secret is in. Raises `SettingError`."""
+    return _Reader(environ).one(name, str, default=None)
 
 
 def is_loopback(host: str) -> bool:
@@ -107,7 +136,7 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
     What resembles no setting is somebody else's: a container platform names its services in variables too.
     """
     for name in sorted(environ):
-        if name.startswith(PREFIX) and not name.startswith(PREFIX_OF_TESTS) and name not in KNOWN:
+        if name.startswith(PREFIX) and not name.startswith(PREFIX_OF_TESTS) and name not in (*KNOWN, *OF_CALLERS):
             # Compared without the prefix, which alone would make all names look alike.
             known = [each.removeprefix(PREFIX) for each in KNOWN]
             wanted = name.removeprefix(PREFIX)
@@ -125,7 +154,7 @@ class _Reader:
     def one(self, name: str, parse: Callable[[str], T], *, default: T) -> T:
         source, text = name, self._given(name)
         file = f"{name}{FILE_SUFFIX}"
-        path = self._given(file) if name in SECRETS else None
+        path = self._given(file) if name in SECRETS or file in OF_CALLERS else None
         if path is not None:
             if text is not None:
                 raise SettingError(f"{name} and {file} are both set; unset one of them")
@@ -188,6 +217,31 @@ def _integer(smallest: int, largest: int) -> Callable[[str], int]:
         raise ValueError(f"must be a whole number from {smallest} to {largest}, not {_shown(text)}")
 
     return parse
+
+
+def _metrics(text: str) -> int | None:
+    if text.lower() in _BOOLEANS:
+        return 0 if _BOOLEANS[text.lower()] else None
+    if re.fullmatch("[0-9]{1,5}", text) and 1 < int(text) <= PORT_MAX:
+        return int(text)
+    raise ValueError(f"must be on, off, or a port up to {PORT_MAX}, not {_shown(text)}")
+
+
+def _one_of(words: Sequence[str]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() in words:
+            return text.lower()
+        raise ValueError(f"must be one of {', '.join(words)}, not {_shown(text)}")
+
+    return parse
+
+
+def _share(text: str) -> float:
+    if text.lower() in ("on", "off"):
+        return float(text.lower() == "on")
+    if re.fullmatch(r"0(\.[0-9]{1,6})?|1(\.0{1,6})?", text):
+        return float(text)
+    raise ValueError(f"must be on, off, or a share of the requests such as 0.01, not {_shown(text)}")
 
 
 def _path(text: str) -> Path:

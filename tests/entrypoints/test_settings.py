@@ -26,6 +26,11 @@ def test_nothing_set_gives_the_documented_defaults() -> None:
         request_timeout_ms=5000,
         bootstrap_api_key=None,
         lab=True,
+        metrics=0,
+        log_format="text",
+        log_level="warning",
+        access_log=0.0,
+        slow_request_ms=1000,
     )
 
 
@@ -47,8 +52,10 @@ def test_a_database_of_ones_own_is_neither_migrated_nor_experimented_with_unaske
         ("wallet.example", False),
     ],
 )
-def test_the_lab_is_on_by_default_only_where_no_one_else_can_reach_it(host: str, lab: bool) -> None:
-    assert Settings.from_environment({"WALLET_HOST": host}).lab is lab
+def test_the_lab_and_metrics_are_on_by_default_only_where_no_one_else_can_reach_them(host: str, lab: bool) -> None:
+    given = Settings.from_environment({"WALLET_HOST": host})
+    assert given.lab is lab
+    assert (given.metrics is not None) is lab
 
 
 @pytest.mark.parametrize(
@@ -93,6 +100,16 @@ def test_the_lab_is_on_by_default_only_where_no_one_else_can_reach_it(host: str,
         ("WALLET_BOOTSTRAP_API_KEY", KEY, "bootstrap_api_key", KEY),
         ("WALLET_BOOTSTRAP_API_KEY", "k" * 256, "bootstrap_api_key", "k" * 256),
         ("WALLET_LAB", "off", "lab", False),
+        ("WALLET_METRICS", "off", "metrics", None),
+        ("WALLET_METRICS", "1", "metrics", 0),
+        ("WALLET_METRICS", "9464", "metrics", 9464),
+        ("WALLET_METRICS", "65535", "metrics", 65_535),
+        ("WALLET_LOG_FORMAT", "JSON", "log_format", "json"),
+        ("WALLET_LOG_LEVEL", "info", "log_level", "info"),
+        ("WALLET_ACCESS_LOG", "on", "access_log", 1.0),
+        ("WALLET_ACCESS_LOG", "off", "access_log", 0.0),
+        ("WALLET_ACCESS_LOG", "0.01", "access_log", 0.01),
+        ("WALLET_SLOW_REQUEST_MS", "250", "slow_request_ms", 250),
     ],
 )
 def test_a_good_value_is_taken(name: str, text: str, field: str, value: object) -> None:
@@ -164,6 +181,13 @@ def test_a_good_value_is_taken(name: str, text: str, field: str, value: object) 
         ("WALLET_BOOTSTRAP_API_KEY", "s3cret with spaces in its middle", "visible ASCII"),
         ("WALLET_BOOTSTRAP_API_KEY", "s3cret-with-a-line-feed-behind\n", "visible ASCII"),
         ("WALLET_LAB", "2", "must be on or off"),
+        ("WALLET_METRICS", "65536", "must be on, off, or a port up to 65535"),
+        ("WALLET_METRICS", "127.0.0.1:9464", "must be on, off, or a port"),
+        ("WALLET_LOG_FORMAT", "xml", "must be one of text, json, not 'xml'"),
+        ("WALLET_LOG_LEVEL", "loud", "must be one of debug, info, warning, error"),
+        ("WALLET_ACCESS_LOG", "1.5", "a share of the requests such as 0.01"),
+        ("WALLET_ACCESS_LOG", "1e-2", "a share of the requests"),
+        ("WALLET_SLOW_REQUEST_MS", "0", "from 1 to 600000"),
         *((name, "", "is empty; unset it") for name in KNOWN),
         *((name, " ", "is empty; unset it") for name in KNOWN),
     ],
