@@ -4,14 +4,16 @@ It prepares a database, one of the service's own if none is given, and puts the 
 """
 
 import asyncio
+import getpass
 import os
 import secrets
+import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast
 from urllib.parse import quote
 
 import asyncpg
@@ -19,6 +21,8 @@ import attrs
 from litestar import Litestar
 from litestar.types import ASGIApp
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from uvicorn import Config
+from uvicorn.lifespan.on import LifespanOn
 
 from adapters.checkpoint_file import CheckpointError, read_checkpoint, write_checkpoint
 from adapters.embedded_postgres import DATABASE, DataDirInUse, EmbeddedPostgres, EmbeddedPostgresError
@@ -28,7 +32,7 @@ from adapters.failpoints import Failpoints
 from adapters.faults import FaultyKeyValues, FaultyLedger, FaultyStore
 from adapters.ids import UuidV7
 from adapters.postgres import migrate
-from adapters.postgres.admin import SCOPES, SECRET_PREFIX, Admin
+from adapters.postgres.admin import SCOPES, SECRET_PREFIX, UNCHANGED, Admin, ApiKey, KeyState, Lifetime, Rotated, Tenant
 from adapters.postgres.api_keys import ApiKeys
 from adapters.postgres.audit import PostgresAudit
 from adapters.postgres.engine import INDEX_ONLY_PLANS, create_engine
@@ -52,15 +56,22 @@ from wallet_core.replays import CachedLedger
 __all__ = [
     "DEFAULT_TENANT",
     "SCOPES",
+    "UNCHANGED",
     "Admin",
+    "ApiKey",
     "BootstrapError",
     "CheckpointError",
+    "Lifetime",
     "PostgresAudit",
     "Prepared",
+    "Rotated",
+    "Tenant",
     "administered",
     "administration",
     "application",
+    "beside_a_service",
     "explained",
+    "in_process",
     "prepared",
     "read_checkpoint",
     "schema_status",
@@ -201,6 +212,29 @@ def prepared(settings: Settings) -> Iterator[Prepared]:
 
 
 @contextmanager
+def beside_a_service(settings: Settings) -> Iterator[Prepared]:
+    """A database as it is ``prepared``, also where a service runs on the embedded one: then it is used as by one more
+    instance of that service, which the database keeps apart. Raises ``BootstrapError``.
+    """
+    with _database(settings, beside_a_service=True) as url:
+        with explained():
+            api_key = asyncio.run(_prepare(settings, url))
+        yield Prepared(url, api_key)
+
+
+@asynccontextmanager
+async def in_process(settings: Settings, database_url: str) -> AsyncIterator[ASGIApp]:
+    """The service over a database that is ready, for callers in this process. At the end its batches are finished."""
+    app = application(attrs.evolve(settings, lab=False, redis_url=None, workers=1), database_url)
+    lifespan = LifespanOn(Config(cast(Any, app), lifespan="on", log_config=None))
+    await lifespan.startup()
+    try:
+        yield app
+    finally:
+        await lifespan.shutdown()
+
+
+@contextmanager
 def administered(settings: Settings) -> Iterator[str]:
     """The URL of the database, for an administrator's command beside a service that may be running.
 
@@ -227,7 +261,7 @@ async def administration(url: str) -> AsyncIterator[Admin]:
     _require_usable(await migrate.status(url))
     engine = create_engine(url, pool_size=1, application_name="wallet-admin")
     try:
-        yield Admin(engine)
+        yield Admin(engine, _actor())
     finally:
         await engine.dispose()
 
@@ -278,24 +312,35 @@ async def _prepare(settings: Settings, url: str) -> str | None:
         await migrate.upgrade(url)
     async with administration(url) as admin:
         if settings.bootstrap_api_key is not None:
-            if not await _ensure_key(admin, settings.bootstrap_api_key):
-                raise BootstrapError("WALLET_BOOTSTRAP_API_KEY is a key that was revoked")
+            state = await _ensure_key(admin, settings.bootstrap_api_key)
+            if state != "active":
+                told = {"revoked": "was revoked", "expired": "has expired"}[state]
+                raise BootstrapError(f"WALLET_BOOTSTRAP_API_KEY is a key that {told}")
             return None
         if settings.database_url is not None:
             return None
         path = settings.data_dir / API_KEY_FILE
         secret = path.read_text().strip() if path.exists() else ""
-        if not secret or not await _ensure_key(admin, secret):
+        if not secret or await _ensure_key(admin, secret) != "active":
             secret = SECRET_PREFIX + secrets.token_urlsafe(32)
             _write_private(path, secret)
             await _ensure_key(admin, secret)
         return secret
 
 
-async def _ensure_key(admin: Admin, secret: str) -> bool:
-    """Have a key with all scopes under this secret. False if there is one that was revoked."""
-    key = await admin.ensure_key(DEFAULT_TENANT, BOOTSTRAP_KEY_NAME, secret, SCOPES)
-    return key.revoked_at is None
+async def _ensure_key(admin: Admin, secret: str) -> KeyState:
+    """Have a key with all scopes under this secret. One that was revoked or has expired stays so."""
+    return (await admin.ensure_key(DEFAULT_TENANT, BOOTSTRAP_KEY_NAME, secret, SCOPES)).state
+
+
+def _actor() -> str:
+    """Whom the audit log names: the user of this process, and its machine."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run as a number that has no name.
+        user = f"uid {os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
 
 
 def _write_private(path: Path, secret: str) -> None:

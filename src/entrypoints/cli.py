@@ -19,6 +19,7 @@ from entrypoints.settings import Settings
 from entrypoints.tenants_command import audit, tenants
 from entrypoints.torture_command import torture
 from entrypoints.verify_command import verify
+from entrypoints.wallet import PEOPLE, people_command
 
 SETTINGS_HELP: Final = """\b
 Settings are environment variables:
@@ -73,6 +74,8 @@ def serve() -> None:
 
 main.add_command(verify)
 main.add_command(torture)
+for name in PEOPLE:
+    main.add_command(people_command(name), name)
 main.add_command(keys)
 main.add_command(tenants)
 main.add_command(audit)

@@ -15,6 +15,7 @@ from adapters.postgres.errors import translating
 from adapters.postgres.key_records import (
     SCOPES,
     ApiKey,
+    KeyState,
     Lifetime,
     Tenant,
     key_of,
@@ -33,6 +34,7 @@ __all__ = [
     "Admin",
     "ApiKey",
     "AuditRecord",
+    "KeyState",
     "Lifetime",
     "Rotated",
     "Tenant",
