@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-dev ui run test lint format lock wheel bench torture clean
+.PHONY: help setup setup-dev ui run test lint format lock wheel docs bench torture clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +13,7 @@ PYTHON ?= $(firstword $(foreach candidate,python3.11 python3.12 python3.13 pytho
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links pyproject.toml --extra all --group build
-CHECKED := $(wildcard src tests scripts benchmarks alembic examples)
+CHECKED := $(wildcard src tests scripts benchmarks alembic examples docs/conf.py)
 # Two cores are counted on, and a third process keeps them busy while others wait.
 # For instance: make test PYTEST_ARGS="-n 0 -k contract"
 PYTEST_ARGS ?= -n 3 --dist loadfile
@@ -51,6 +51,11 @@ wheel: setup ui ## build the wheel and the source distribution into dist/
 	rm -rf dist
 	$(BIN)/python -m hatchling build --target sdist --target wheel --directory dist
 
+docs: setup-dev ## build the site of the documents into site/, which needs no network to be read
+	rm -rf site
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html -d site/.doctrees docs site
+	@echo "$(CURDIR)/site/index.html"
+
 torture: setup-dev ## break everything under load for MINUTES (default 5), and check; SEED= repeats a schedule
 	$(BIN)/wallet torture --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED)) --report torture.html $(TORTURE_ARGS)
 
@@ -58,7 +63,7 @@ bench: setup-dev ## measure on this machine, in about ten minutes; BENCH_ARGS="-
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 clean: ## remove what was installed and built; data in .wallet stays
-	rm -rf $(VENV) frontend/node_modules src/entrypoints/ui .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) frontend/node_modules src/entrypoints/ui .mypy_cache .pytest_cache .ruff_cache .hypothesis dist site
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed, and not found" >&2; exit 1; }

@@ -18,7 +18,7 @@ extensions = ["myst_parser"]
 source_suffix = {".md": "markdown"}
 # The anchors that GitHub gives to headings, so that a link works in both places.
 myst_heading_anchors = 4
-myst_links_external_new_tab = False
+myst_enable_extensions = ["tasklist"]
 nitpicky = True
 # Sessions show what a terminal shows, and the rest of a language's errors are found by tests that run the code.
 suppress_warnings = ["misc.highlighting_failure"]

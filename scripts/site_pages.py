@@ -2,9 +2,11 @@
 
 `docs/conf.py` has Sphinx call `fill` for each page that it reads. A line ``<!-- generated: NAME -->`` becomes what
 `GENERATED` makes of the code, so that these parts of the reference cannot be out of date. The pages that list others
-(`LISTING`) get a table of contents made of their own lists, so that the order is written down once.
+(`LISTING`) get a table of contents made of their own lists, so that the order is written down once. Links to Markdown
+outside the documents become links to that file, as those to code are.
 """
 
+import posixpath
 import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
@@ -23,12 +25,18 @@ UNLISTED: Final = "More"
 
 _MARK = re.compile(r"^<!-- generated: ([a-z]+) -->$", re.MULTILINE)
 _SECTION = re.compile(r"^## (.+?)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+_MARKDOWN = re.compile(r"\]\((\.\./[\w/.-]+\.md)(?:#[\w-]+)?\)")
 _ITEM = re.compile(r"^- \[(.+?)\]\(([\w/.-]+)\.md\)", re.MULTILINE)
 
 
 def fill(text: str, docname: str, pages: Collection[str]) -> str:
     """The Markdown of a page, with what is generated in its place. ``pages`` are the names of all pages."""
-    text = _MARK.sub(lambda mark: GENERATED[mark[1]](), text)
+
+    def outside(link: re.Match[str]) -> str:
+        there = posixpath.normpath(posixpath.join(posixpath.dirname(docname), link[1]))
+        return f"](path:{link[1]})" if there.startswith("../") else link[0]
+
+    text = _MARKDOWN.sub(outside, _MARK.sub(lambda mark: GENERATED[mark[1]](), text))
     return text + tables_of_contents(text, docname, pages) if docname in LISTING else text
 
 

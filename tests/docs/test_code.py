@@ -1,0 +1,108 @@
+"""The code in the documents is what its language takes, and names commands, settings and files that there are."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+from itertools import chain
+
+import click
+import pytest
+
+from entrypoints.cli import main
+from entrypoints.settings import KNOWN, PREFIX_OF_TESTS
+from tests.docs.pages import NAMES, ROOT, Block, blocks, prose
+
+SHELL = ("sh", "bash", "console")
+ALSO_SET = {"WALLET_IMAGE"}
+"""Variables of compose.yaml."""
+FORMATS = {"transaction 1", "entry 1", "checkpoint 1"}
+"""What stands at the beginning of what is hashed (docs/hash-chain.md)."""
+MADE = ("deploy/secrets", "src/entrypoints/ui")
+"""What is there only after something was run."""
+
+
+def faults(block: Block) -> str:
+    """What is wrong with the code in a block, as far as that can be said without running it."""
+    try:
+        if block.language == "python":
+            ast.parse(block.code)
+        elif block.language == "json":
+            json.loads(block.code)
+    except (SyntaxError, ValueError) as error:
+        return str(error)
+    if block.language not in SHELL:
+        return ""
+    commands = re.findall(r"^\$ (.*)$", block.code, re.MULTILINE) if block.language == "console" else [block.code]
+    runs = [subprocess.run(["bash", "-n"], input=each, capture_output=True, text=True) for each in commands]
+    return "".join(run.stderr for run in runs)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_code_of_the_page_can_be_read(name: str) -> None:
+    assert [(block.line, found) for block in blocks(ROOT / name) if (found := faults(block))] == []
+
+
+@pytest.mark.parametrize(
+    ("language", "code"),
+    [("python", "x = ("), ("json", "{'a': 1}"), ("sh", "if x"), ("console", "$ echo 'a\nb"), ("bash", "f() {")],
+)
+def test_code_that_cannot_be_read_is_found(language: str, code: str) -> None:
+    assert faults(Block(language, code, 1))
+
+
+def texts(name: str) -> list[str]:
+    """What a reader may type: blocks of shell, and what stands in backquotes."""
+    return [
+        *(block.code for block in blocks(ROOT / name) if block.language in (*SHELL, "")),
+        *re.findall(r"`([^`\n]+)`", prose(ROOT / name)),
+    ]
+
+
+def command_exists(words: list[str]) -> bool:
+    """Whether the words begin with a command of the command line."""
+    command: click.Command = main
+    for word in words:
+        if not isinstance(command, click.Group) or not re.fullmatch(r"[a-z]+(-[a-z]+)*", word):
+            return True
+        found = command.commands.get(word)
+        if found is None:
+            return False
+        command = found
+    return True
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_commands_that_the_page_names_exist(name: str) -> None:
+    named = chain.from_iterable(re.findall(r"^(?:\S*/)?wallet ([a-z].*)$", text, re.MULTILINE) for text in texts(name))
+    assert [command for command in {*named} - FORMATS if not command_exists(command.split())] == []
+
+
+@pytest.mark.parametrize(
+    ("command", "exists"), [("serve", True), ("keys create --name x", True), ("key create", False), ("db down", False)]
+)
+def test_a_command_that_does_not_exist_is_found(command: str, exists: bool) -> None:
+    assert command_exists(command.split()) is exists
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_targets_that_the_page_names_can_be_made(name: str) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = chain.from_iterable(
+        re.findall(r"^(?:[A-Z_]+=\S+ )*make ([a-z-]+)", text, re.MULTILINE) for text in texts(name)
+    )
+    assert sorted({*named} - targets) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_settings_that_the_page_names_exist(name: str) -> None:
+    named = set(re.findall(r"\bWALLET_[A-Z_]*[A-Z]\b", (ROOT / name).read_text()))
+    assert sorted(each for each in named - {*KNOWN, *ALSO_SET} if not each.startswith(PREFIX_OF_TESTS)) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_files_that_the_page_names_exist(name: str) -> None:
+    folders = "|".join(("src", "tests", "docs", "deploy", "benchmarks", "scripts", "alembic", "examples", "frontend"))
+    named = re.findall(rf"`((?:{folders})/[\w./-]*\w)`", prose(ROOT / name))
+    assert sorted(each for each in {*named} - {*MADE} if not os.path.lexists(ROOT / each)) == []
