@@ -41,6 +41,7 @@ class _Tenant:
     reversals: set[UUID] = attrs.field(factory=set)
     decisions: dict[str, Decision] = attrs.field(factory=dict)
     entries: dict[UUID, list[EntryRecord]] = attrs.field(factory=dict)
+    committed: list[Transaction] = attrs.field(factory=list)
 
     def due(self, wallet_ids: Iterable[UUID], now: datetime) -> list[Hold]:
         named = set(wallet_ids)
@@ -70,6 +71,10 @@ class MemoryStore:
         """A consistent view; see ``verify.AuditSource``."""
         data = self._tenant(tenant)
         yield MemoryView(data.wallets, data.holds, data.transactions, data.entries, self._clock())
+
+    def committed(self, tenant: UUID) -> Sequence[Transaction]:
+        """The tenant's transactions in the order in which they were committed; see ``memory_events``."""
+        return self._tenant(tenant).committed
 
     # ------------------------------------------------------------------ Reader
 
@@ -234,6 +239,7 @@ class MemoryUnit:
             if not isinstance(kept, Transaction):
                 continue
             data.transactions[kept.id] = kept
+            data.committed.append(kept)
             if kept.reverses is not None:
                 data.reversals.add(kept.reverses)
             for entry in kept.entries:

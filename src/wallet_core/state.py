@@ -128,20 +128,29 @@ class State:
         return self._write(id, effect, account.created_at)
 
     def apply(self, id: UUID, effect: Effect) -> Transaction:
-        """Write an effect, after the expiry of every due hold on the wallets that it touches."""
+        """Write an effect, after the expiry of every due hold on the wallets that it touches.
+
+        Ids ascend in the order of what is written, so the first expiry takes ``id``, and the effect a later one.
+        """
+        first = id
         for account, _, _ in effect.changes:
             if account.due:
-                self._expire_due(account)
+                id = self._expire_due(account, id)
+        if effect.hold is not None and effect.hold.id == first and id != first:
+            effect.hold = attrs.evolve(effect.hold, id=id)
         return self._write(id, effect, self.time_of(effect.changes))
 
     def expire_due(self, wallet_id: UUID) -> None:
         """Write down the expiry of every due hold of a wallet."""
-        self._expire_due(self.accounts[wallet_id])
+        self._expire_due(self.accounts[wallet_id], next(self.ids))
 
-    def _expire_due(self, account: Account) -> None:
+    def _expire_due(self, account: Account, id: UUID) -> UUID:
+        """Write down the expiry of what is due, from this id on. Returns the next one."""
         due, account.due = account.due, []
         for hold in due:
-            self._expire(account, hold)
+            self._expire(account, hold, id)
+            id = next(self.ids)
+        return id
 
     def remember(self, decision: Decision) -> None:
         """Keep a decision under its key, for the batch and for the database."""
@@ -159,7 +168,7 @@ class State:
                 updated.append((account.loaded_version, account.wallet()))
         return Changes(self._new, opened, updated, list(self._placed.values()), list(self._updated.values()))
 
-    def _expire(self, account: Account, hold: Hold) -> None:
+    def _expire(self, account: Account, hold: Hold, id: UUID) -> None:
         expired = attrs.evolve(hold, status=HoldStatus.EXPIRED)
         effect = Effect(
             Kind.EXPIRY,
@@ -171,7 +180,7 @@ class State:
             metadata={},
             hold=expired,
         )
-        self._write(next(self.ids), effect, self.time_of(effect.changes))
+        self._write(id, effect, self.time_of(effect.changes))
 
     def _write(self, id: UUID, effect: Effect, time: datetime) -> Transaction:
         versions = [(account.id, account.version + 1) for account, _, _ in effect.changes]

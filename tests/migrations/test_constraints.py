@@ -81,6 +81,7 @@ VALID: dict[str, Row] = {
         "status": "active",
     },
     "replay_secret": {"id": 1, "secret": HASH},
+    "event_clock": {"id": 1, "base": 0},
     "audit_log": {
         "tenant_id": TENANT,
         "id": UUID(int=9),
@@ -106,12 +107,13 @@ NEEDED = {
     "entries": ["wallets", "transactions"],
     "holds": ["wallets", "transactions"],
     "replay_secret": [],
+    "event_clock": [],
     "audit_log": [],
 }
 """Whose valid row is put there before a row of the table."""
 
-NEVER_EMPTY = {"tenants", "replay_secret"}
-"""Tables that have a row in each case: a parent, and one that the migration made."""
+NEVER_EMPTY = {"tenants", "replay_secret", "event_clock"}
+"""Tables that have a row in each case: a parent, and those whose one row the migrations made."""
 
 REVERSAL = {"id": UUID(int=8), "idempotency_key": "again", "kind": "reversal", "reverses": TRANSACTION}
 TOO_MUCH = AMOUNT_MAX + 1
@@ -189,6 +191,9 @@ REFUSED: list[tuple[str, Row]] = [
     ("replay_secret_id_check", {"id": 2}),
     ("replay_secret_secret_check", {"secret": bytes(31)}),
     ("replay_secret_pkey", {}),
+    ("event_clock_id_check", {"id": 2}),
+    ("event_clock_base_check", {"base": -1}),
+    ("event_clock_pkey", {}),
     ("audit_log_actor_check", {"actor": ""}),
     ("audit_log_actor_check", {"actor": "a" * 201}),
     ("audit_log_action_check", {"action": "wallet.opened"}),

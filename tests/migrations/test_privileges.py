@@ -15,6 +15,7 @@ ALLOWED = {
     "entries": {"SELECT", "INSERT"},
     "holds": {"SELECT", "INSERT", "UPDATE"},
     "replay_secret": {"SELECT"},
+    "event_clock": {"SELECT"},
     "audit_log": set(),
     "alembic_version": {"SELECT"},
 }

@@ -99,7 +99,7 @@ class Writing:
 
 
 def _insert(table: str, schema: Table) -> "Write":
-    parameters = [(c.name, f"x_{c.name}") for c in schema.c if c.name != "tenant_id"]
+    parameters = [(c.name, f"x_{c.name}") for c in statements.brought(schema)]
 
     async def insert(w: Writing, p: Parameters) -> int:
         written = 0

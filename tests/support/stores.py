@@ -11,12 +11,15 @@ from sqlalchemy import insert
 
 from adapters.ids import UuidV7
 from adapters.memory import MemoryStore
+from adapters.memory_events import MemoryEvents
 from adapters.postgres.engine import Isolation, create_engine
+from adapters.postgres.events import PostgresEvents
 from adapters.postgres.reader import PostgresReader
 from adapters.postgres.schema import SERVICE_ROLE, tenants
 from adapters.postgres.unit_of_work import PostgresStore
 from tests.support.time import NOON
 from wallet_core import Applied, BatchLedger, Command, OpenWallet, Outcome, Transaction, credit
+from wallet_core.events import EventReader, Events
 from wallet_core.ports import Changes, Ids, Ledger, Names, Reader, ReplayCache, Snapshot, Store, UnitOfWork
 from wallet_core.replays import CachedLedger
 
@@ -40,6 +43,7 @@ class World:
     other_tenant: UUID
     ids: Ids
     cache: ReplayCache | None = None
+    events: EventReader | None = attrs.field(kw_only=True, default=None)
 
     def ledger(self, ids: Ids | None = None) -> Ledger:
         """A ledger over the store, with the cache in front of it if there is one."""
@@ -68,6 +72,12 @@ class World:
             raise AssertionError(f"not applied: {outcome}")
         return outcome.transaction
 
+    async def told(self, after: str | None = None, limit: int = 500, tenant: UUID | None = None) -> Events:
+        """The events after a cursor, or from the beginning."""
+        if self.events is None:
+            raise TypeError("this world has no events")
+        return await self.events.events(tenant or self.tenant, after=after, limit=limit)
+
     async def load(
         self,
         *,
@@ -86,7 +96,7 @@ class World:
 async def memory_world(clock: Callable[[], datetime] | None = None) -> AsyncIterator[World]:
     """A world in memory; without a clock it has the system's."""
     store = MemoryStore() if clock is None else MemoryStore(clock)
-    yield World(store, store, uuid4(), uuid4(), UuidV7())
+    yield World(store, store, uuid4(), uuid4(), UuidV7(), events=MemoryEvents(store.committed))
 
 
 @asynccontextmanager
@@ -100,7 +110,7 @@ async def postgres_world(
         store: Store = PostgresStore(engine)
         if clock is not None:
             store = ClockedStore(store, lambda _: clock())
-        yield World(store, PostgresReader(engine), tenant, other_tenant, UuidV7())
+        yield World(store, PostgresReader(engine), tenant, other_tenant, UuidV7(), events=PostgresEvents(engine))
     finally:
         await engine.dispose()
 

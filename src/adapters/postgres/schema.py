@@ -150,6 +150,16 @@ transactions = Table(
     Column("kind", Text, nullable=False),
     Column("intent", JSON, nullable=False, comment="canonical JSON of the command; the fingerprint is its SHA-256"),
     Column("result", JSON, nullable=False, comment="canonical JSON of what was decided"),
+    # The order of events: see `statements.POSITION`. The default is for writers that do not know of it.
+    Column(
+        "position",
+        BigInteger,
+        nullable=False,
+        server_default=text(
+            "GREATEST(pg_current_xact_id()::text::bigint, pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1)"
+        ),
+    ),
+    Column("lsn", BigInteger, nullable=False, server_default=text("0")),
     PrimaryKeyConstraint("tenant_id", "id"),
     UniqueConstraint("tenant_id", "idempotency_key"),
     # None to tenants: an insert selects its tenant from that table, and the trigger would cost each row another 15 %.
@@ -178,6 +188,16 @@ Index(
     transactions.c.id,
     # Postings are so many that a list of them needs no index of its own, and they are what must be fast to write.
     postgresql_where=text("outcome = 'applied' AND kind <> 'post'"),
+)
+Index(
+    "transactions_events_idx",
+    transactions.c.tenant_id,
+    transactions.c.position,
+    transactions.c.lsn,
+    transactions.c.id,
+    # All positions are. Only who asks for that gets this index: for others, who look for an id, the planner would take
+    # it instead of the primary key, and skip from position to position.
+    postgresql_where=text("outcome = 'applied' AND position >= 0"),
 )
 
 entries = Table(
@@ -245,4 +265,16 @@ replay_secret = Table(
     PrimaryKeyConstraint("id"),
     CheckConstraint("id = 1", name="id"),
     CheckConstraint("octet_length(secret) = 32", name="secret"),
+)
+
+# One row, made by the migration. Positions are counted from the base, which is raised where the database was loaded
+# into a server whose transaction ids are lower than those that it comes from.
+event_clock = Table(
+    "event_clock",
+    metadata,
+    Column("id", SmallInteger, nullable=False, autoincrement=False),
+    Column("base", BigInteger, nullable=False, comment="what transaction ids are counted from"),
+    PrimaryKeyConstraint("id"),
+    CheckConstraint("id = 1", name="id"),
+    CheckConstraint("base >= 0", name="base"),
 )

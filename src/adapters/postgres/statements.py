@@ -1,8 +1,9 @@
 """The statements of a batch: set-based, a fixed number however large the batch is.
 
 They keep to what a sharded PostgreSQL can route to one shard: each names its tenant for every table, inserts select
-the tenant from its table, and nothing volatile is called. Arrays come in through ``unnest``. Rows are written in the
-order of the arrays, which the unit of work sorts, so that two batches lock what they share in one order.
+the tenant from its table, and nothing volatile is called but for the order of events. Arrays come in through
+``unnest``. Rows are written in the order of the arrays, which the unit of work sorts, so that two batches lock what
+they share in one order.
 
 How rows are found is written into the statements and not left to the planner. Of tables without statistics, or those
 that have grown since a plan was made and kept, it believes that a tenant has one row, and would go through all of a
@@ -19,6 +20,7 @@ from sqlalchemy import (
     BindParameter,
     Column,
     ColumnElement,
+    CompoundSelect,
     DateTime,
     FromClause,
     Insert,
@@ -37,6 +39,7 @@ from sqlalchemy import (
     column,
     func,
     literal_column,
+    null,
     select,
     true,
     union_all,
@@ -45,13 +48,35 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.types import JSON, TypeEngine
 
-from adapters.postgres.schema import entries, holds, tenants, transactions, wallets
+from adapters.postgres.schema import entries, event_clock, holds, tenants, transactions, wallets
 from wallet_core.ports import DUE_HOLDS_MAX
 
 TENANT = bindparam("tenant", type_=Uuid)
 # In the text of a statement, so that the planner can tell that a partial index covers it, also in a plan it keeps.
 ACTIVE = literal_column("'active'", Text())
 APPLIED = literal_column("'applied'", Text())
+
+_BASE = select(event_clock.c.base).where(event_clock.c.id == literal_column("1", Integer()))
+
+POSITION = _BASE.with_only_columns(
+    event_clock.c.base
+    + func.greatest(
+        literal_column("pg_current_xact_id()::text::bigint", BigInteger()),
+        literal_column("pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1", BigInteger()),
+    )
+).scalar_subquery()
+"""Where the transactions that a statement inserts stand in the order of events (``docs/decisions/0015``): no lower than
+any transaction that has ended by now, and no lower than this one's own id, below which no reader looks before it ends.
+"""
+
+LSN = select(literal_column("(pg_current_wal_insert_lsn() - '0/0')::bigint", BigInteger())).scalar_subquery()
+"""What decides between two of the same position: how much had been logged when the rows were inserted."""
+
+# A sub-query that refers to nothing outside is carried out once for the statement, however many rows there are.
+_COMPUTED: dict[str, ColumnElement[Any]] = {"position": POSITION, "lsn": LSN}
+
+DECISION = "decision_"
+"""What the columns of a decision are called, in a row that has others as well, begins with this."""
 
 _CARRIED: dict[type[TypeEngine[Any]], TypeEngine[Any]] = {
     Uuid: Uuid(),
@@ -64,13 +89,13 @@ _CARRIED: dict[type[TypeEngine[Any]], TypeEngine[Any]] = {
 """As which type a column's values travel in an array: JSON as its text."""
 
 
-def rows_of(columns: dict[str, TypeEngine[Any]]) -> TableValuedAlias:
+def rows_of(columns: dict[str, TypeEngine[Any]], name: str = "x") -> TableValuedAlias:
     """``unnest`` of one array parameter for each column: the rows that a batch brings along."""
     bound = [_array(column_name, type_) for column_name, type_ in columns.items()]
     return (
         func.unnest(*bound)
         .table_valued(*(column(column_name, type_) for column_name, type_ in columns.items()))
-        .render_derived(name="x")
+        .render_derived(name=name)
     )
 
 
@@ -91,9 +116,14 @@ def parameters(tenant: UUID, rows: Mapping[str, Sequence[Any]]) -> dict[str, Any
     return {"tenant": tenant, **{f"x_{name}": values for name, values in rows.items()}}
 
 
+def brought(table: Table) -> list[Column[Any]]:
+    """The columns of a table whose values a batch brings along."""
+    return [c for c in table.c if c.name != "tenant_id" and (table is not transactions or c.name not in _COMPUTED)]
+
+
 def _rows_like(table: Table) -> TableValuedAlias:
-    """Rows with all the columns of a table but the tenant's, each named as its column."""
-    return rows_of({c.name: _carried(c) for c in table.c if c.name != "tenant_id"})
+    """Rows with all the columns of a table but the tenant's and computed ones, each named as its column."""
+    return rows_of({c.name: _carried(c) for c in brought(table)})
 
 
 def _carried(c: Column[Any]) -> TypeEngine[Any]:
@@ -102,9 +132,15 @@ def _carried(c: Column[Any]) -> TypeEngine[Any]:
 
 def _insert(table: Table) -> Insert:
     x = _rows_like(table)
-    values = [cast(x.c[c.name], c.type) if isinstance(c.type, JSON) else x.c[c.name] for c in table.c[1:]]
+    columns = brought(table)
+    values: list[ColumnElement[Any]] = [
+        cast(x.c[c.name], c.type) if isinstance(c.type, JSON) else x.c[c.name] for c in columns
+    ]
+    names = ["tenant_id", *(c.name for c in columns)]
+    if table is transactions:
+        values += _COMPUTED.values()
+        names += _COMPUTED
     source = select(tenants.c.id, *values).select_from(tenants.join(x, true())).where(tenants.c.id == TENANT)
-    names = [c.name for c in table.c]
     return insert(table).from_select(names, source, include_defaults=False).on_conflict_do_nothing()
 
 
@@ -147,11 +183,15 @@ UPDATE_HOLDS = _update_holds()
 
 def _columns_read(table: Table) -> list[ColumnElement[Any]]:
     """A table's columns but the tenant's, JSON as its text: the driver would call back into Python for each value."""
-    return [cast(c, Text).label(c.name) if isinstance(c.type, JSON) else c for c in table.c if c.name != "tenant_id"]
+    return [cast(c, Text).label(c.name) if isinstance(c.type, JSON) else c for c in brought(table)]
 
 
-def _load_wallets() -> Select[Any]:
-    """Wallets, each with its due holds and with the hold that is named beside it: one statement, so of one instant."""
+def _load_batch() -> CompoundSelect[Any]:
+    """The time; wallets, each with its due holds or with the hold that is named beside it; and the decisions under the
+    named keys. One statement, so all of it is of one instant, and it is one wait for the server instead of two.
+
+    Each row is of one of the three, and NULL in the columns of the others.
+    """
     x = rows_of({"wallet_id": Uuid(), "hold_id": Uuid()})
     w = each(select(*_columns_read(wallets)).where(wallets.c.tenant_id == TENANT, wallets.c.id == x.c.wallet_id), "w")
     hold_columns = [c.label(f"hold_{c.name}") for c in holds.c if c.name not in ("tenant_id", "wallet_id")]
@@ -172,10 +212,27 @@ def _load_wallets() -> Select[Any]:
     )
     named = select(*hold_columns).where(holds.c.tenant_id == TENANT, holds.c.id == x.c.hold_id)
     h = each(select(union_all(select(due), named.correlate(x)).subquery()), "h")
-    return select(w, *h.c).select_from(x.join(w, true()).outerjoin(h, true()))
+
+    y = rows_of({"key": Text()}, "y")
+    by_key = (transactions.c.tenant_id == TENANT, transactions.c.idempotency_key == y.c.key)
+    decision_columns = [c.label(f"{DECISION}{c.name}") for c in _columns_read(transactions)]
+    t = each(select(*decision_columns).where(*by_key), "t")
+
+    now = func.now(type_=DateTime(timezone=True)).label("now")
+    everything: list[ColumnElement[Any]] = [now, *w.c, *h.c, *t.c]
+
+    def rows(*given: ColumnElement[Any]) -> Select[Any]:
+        found = {c.name: c for c in given}
+        return select(*(found.get(c.name, cast(null(), c.type).label(c.name)) for c in everything))
+
+    return union_all(
+        rows(now),
+        rows(*w.c, *h.c).select_from(x.join(w, true()).outerjoin(h, true())),
+        rows(*t.c).select_from(y.join(t, true())),
+    )
 
 
-LOAD_WALLETS = _load_wallets()
+LOAD_BATCH = _load_batch()
 
 
 def _lock_wallets() -> Select[Any]:
@@ -186,18 +243,6 @@ def _lock_wallets() -> Select[Any]:
 
 
 LOCK_WALLETS = _lock_wallets()
-
-
-def _load_decisions() -> Select[Any]:
-    """The time, and the decisions under the named keys: at least one row, with nothing but the time in it."""
-    x = rows_of({"key": Text()})
-    clock = select(func.now().label("now")).subquery("clock")
-    by_key = (transactions.c.tenant_id == TENANT, transactions.c.idempotency_key == x.c.key)
-    t = each(select(*_columns_read(transactions)).where(*by_key), "t")
-    return select(clock.c.now, t).select_from(clock.outerjoin(x.join(t, true()), true()))
-
-
-LOAD_DECISIONS = _load_decisions()
 
 
 def _load(found: Select[Any], x: TableValuedAlias) -> Select[Any]:

@@ -1,0 +1,114 @@
+"""The order of events in PostgreSQL: as ids of transactions and their snapshots have it (``docs/decisions/0015``)."""
+
+import struct
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from hashlib import blake2b
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Integer, Uuid, bindparam, literal_column, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from adapters.postgres.errors import translating
+from adapters.postgres.records import DecisionRecord, fetch_entries
+from adapters.postgres.schema import event_clock, transactions
+from adapters.postgres.session import open_session
+from adapters.postgres.statements import APPLIED, TENANT, brought
+from wallet_core.events import BadCursor, Event, Events
+from wallet_core.model import Transaction
+
+Place = tuple[int, int, UUID]
+"""A position, how much had been logged, and the transaction's id: events are in this order."""
+
+_PLACE: Final = struct.Struct(">qq16s")
+_CHECK_BYTES: Final = 4
+
+FIRST: Final[Place] = (-1, 0, UUID(int=0))
+LSN_MAX: Final = 2**63 - 1
+LAST_ID: Final = UUID(int=2**128 - 1)
+
+# All transactions that are still under way, or yet to begin, have a position that is no lower.
+_HORIZON: Final = (
+    select(event_clock.c.base + literal_column("pg_snapshot_xmin(pg_current_snapshot())::text::bigint", BigInteger()))
+    .where(event_clock.c.id == literal_column("1", Integer()))
+    .scalar_subquery()
+)
+
+_PLACE_COLUMNS: Final = (transactions.c.position, transactions.c.lsn, transactions.c.id)
+
+# One statement, and so one snapshot: what is beyond the horizon of another one could be missing here.
+EVENTS: Final = (
+    select(*brought(transactions), transactions.c.position, transactions.c.lsn)
+    .where(
+        transactions.c.tenant_id == TENANT,
+        transactions.c.outcome == APPLIED,
+        # As the index has it.
+        transactions.c.position >= literal_column("0", Integer()),
+        tuple_(*_PLACE_COLUMNS)
+        > tuple_(
+            bindparam("position", type_=BigInteger), bindparam("lsn", type_=BigInteger), bindparam("id", type_=Uuid)
+        ),
+        transactions.c.position < _HORIZON,
+    )
+    .order_by(*_PLACE_COLUMNS)
+    .limit(bindparam("limit", type_=BigInteger))
+)
+
+NOW: Final = select(_HORIZON.label("horizon"))
+
+
+class PostgresEvents:
+    """An ``EventReader`` over a pool of connections. See ``wallet_core.events``."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def events(self, tenant: UUID, *, after: str | None, limit: int) -> Events:
+        """The events after a cursor. See ``EventReader``."""
+        position, lsn, id = FIRST if after is None else place_of(tenant, after)
+        parameters = {"tenant": tenant, "position": position, "lsn": lsn, "id": id, "limit": limit}
+        with translating():
+            async with open_session(self._engine) as session:
+                rows = await session.fetch(EVENTS, parameters)
+                records = [DecisionRecord(row) for row in rows]
+                entries = await fetch_entries(session, tenant, records)
+        items: list[Event] = []
+        for row, record in zip(rows, records, strict=True):
+            transaction = record.decision(entries)
+            if isinstance(transaction, Transaction):
+                items.append(Event(cursor_of(tenant, (row["position"], row["lsn"], record.id)), transaction))
+        return Events(items, items[-1].cursor if items else after or cursor_of(tenant, FIRST))
+
+    async def now(self, tenant: UUID) -> str:
+        """The cursor behind everything that can be told by now. See ``EventReader``."""
+        with translating():
+            async with open_session(self._engine) as session:
+                (row,) = await session.fetch(NOW, {})
+        return cursor_of(tenant, (row["horizon"] - 1, LSN_MAX, LAST_ID))
+
+
+def cursor_of(tenant: UUID, place: Place) -> str:
+    """The cursor of a place in the tenant's events."""
+    position, lsn, id = place
+    content = _PLACE.pack(position, lsn, id.bytes)
+    return urlsafe_b64encode(content + _check(tenant, content)).decode()
+
+
+def place_of(tenant: UUID, cursor: str) -> Place:
+    """The place that a cursor of this tenant stands for. Raises ``BadCursor``."""
+    try:
+        content = urlsafe_b64decode(cursor.encode("ascii"))
+    except (Base64Error, UnicodeError):
+        raise BadCursor(cursor) from None
+    place, check = content[: _PLACE.size], content[_PLACE.size :]
+    # A decoder that passes over what is no base64 takes several texts for one; only that which was given out is taken.
+    if len(place) != _PLACE.size or check != _check(tenant, place) or urlsafe_b64encode(content) != cursor.encode():
+        raise BadCursor(cursor)
+    position, lsn, id = _PLACE.unpack(place)
+    return position, lsn, UUID(bytes=id)
+
+
+def _check(tenant: UUID, content: bytes) -> bytes:
+    """No secret: it keeps cursors of different tenants apart, and those that were damaged."""
+    return blake2b(content, digest_size=_CHECK_BYTES, key=tenant.bytes).digest()
