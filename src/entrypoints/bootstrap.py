@@ -6,12 +6,14 @@ It prepares a database, one of the service's own if none is given, and puts the 
 import asyncio
 import getpass
 import os
+import platform
 import secrets
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import quote
@@ -31,6 +33,7 @@ from adapters.embedded_postgres_watch import watched
 from adapters.failpoints import Failpoints
 from adapters.faults import FaultyKeyValues, FaultyLedger, FaultyStore
 from adapters.ids import UuidV7
+from adapters.metrics.service import ServiceMetrics
 from adapters.postgres import migrate
 from adapters.postgres.admin import SCOPES, SECRET_PREFIX, UNCHANGED, Admin, ApiKey, KeyState, Lifetime, Rotated, Tenant
 from adapters.postgres.api_keys import ApiKeys
@@ -44,14 +47,20 @@ from adapters.postgres.silence import Patience
 from adapters.postgres.unit_of_work import PostgresStore
 from adapters.redis.cache import RedisReplayCache
 from adapters.redis.store import KeyValues
+from entrypoints import logs
 from entrypoints.http.app import create_app
 from entrypoints.http.lab import Lab
+from entrypoints.http.metrics import Metrics
+from entrypoints.http.operations import OPERATIONS
+from entrypoints.http.problems import ALL
 from entrypoints.http.service import Service
+from entrypoints.http.watch import RequestLog, watching
 from entrypoints.settings import Settings
 from wallet_core.group_commit import STACKED_COMMANDS_MIN, GroupCommit
 from wallet_core.ledger import BatchLedger
 from wallet_core.ports import Store, Unavailable
 from wallet_core.replays import CachedLedger
+from wallet_core.watching import UNWATCHED
 
 __all__ = [
     "DEFAULT_TENANT",
@@ -149,12 +158,15 @@ def application(settings: Settings, database_url: str) -> ASGIApp:
     if settings.redis_url is not None:
         history = HistoryWatch(connect(pool_size=1), [writing, reading])
         cache = _replay_cache(settings.redis_url, history, failpoints)
-    batches = BatchLedger(store, UuidV7(), stacks=True)
+    metrics = None if settings.metrics is None else _metrics(settings)
+    observer = UNWATCHED if metrics is None else metrics.ledger
+    batches = BatchLedger(store, UuidV7(), stacks=True, observer=observer)
     group = GroupCommit(
-        batches if cache is None else CachedLedger(batches, cache),
+        batches if cache is None else CachedLedger(batches, cache, observer=observer),
         batches_max=LEDGER_CONNECTIONS,
         wait_s_max=timeout_ms / 1000 * QUEUE_SHARE,
         stacked_commands_min=STACKED_COMMANDS_MIN,
+        observer=observer,
     )
     ledger = FaultyLedger(group, failpoints) if failpoints else group
     cache_asked = None if cache is None else cache.is_asked
@@ -168,10 +180,19 @@ def application(settings: Settings, database_url: str) -> ASGIApp:
         is_full=lambda: group.is_full,
     )
 
+    if metrics:
+        metrics.look_at_queue(group)
+        pools = {"write": writing, "read": reading, "proof": proving}
+        metrics.look_at_pools(pools, {"write": lambda: group.in_flight, "read": lambda: service.reading})
+        metrics.look_at_cache(cache)
+        metrics.look_at_logs(logs.dropped)
+
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         if cache is not None:
             cache.start()
+        if metrics:
+            metrics.gauges.start()
         try:
             yield
         finally:
@@ -182,8 +203,30 @@ def application(settings: Settings, database_url: str) -> ASGIApp:
             await writing.dispose()
             await reading.dispose()
             await proving.dispose()
+            if metrics:
+                metrics.gauges.stop()
+            logs.end()
 
-    return create_app(service, lifespan=[lifespan], lab=lab)
+    return create_app(
+        service,
+        lifespan=[lifespan],
+        lab=lab,
+        metrics=Metrics(metrics.exposition, settings.metrics or 0) if metrics else None,
+        watch=watching(
+            RequestLog(settings.slow_request_ms / 1000, settings.access_log),
+            metrics.requests.answered if metrics else None,
+        ),
+    )
+
+
+def _metrics(settings: Settings) -> ServiceMetrics:
+    build = {"version": version("wallet-service"), "python": platform.python_version(), "schema": migrate.head()}
+    return ServiceMetrics(
+        [(operation.method, operation.path) for operation in OPERATIONS],
+        list(ALL),
+        build,
+        settings.metrics_dir,
+    )
 
 
 def _replay_cache(redis_url: str, history: HistoryWatch, failpoints: Failpoints | None) -> RedisReplayCache:

@@ -4,13 +4,17 @@ import asyncio
 import signal
 import socket
 import sys
+from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Final, NoReturn
 
+import attrs
 import click
 
-from entrypoints import bootstrap
+from entrypoints import bootstrap, logs
 from entrypoints.administer import current_settings, errors_in_one_line
 from entrypoints.bootstrap import BootstrapError, Prepared
 from entrypoints.http import server
@@ -59,12 +63,18 @@ def serve() -> None:
         # From here on, so that whatever has been started by then is stopped again.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _leave)
-        listener = _bind(settings)
-        with listener, bootstrap.prepared(settings) as prepared:
-            port = listener.getsockname()[1]
+        logs.start(settings)
+        with ExitStack() as stack:
+            listeners = [stack.enter_context(_bind(settings.host, port)) for port in settings.ports]
+            prepared = stack.enter_context(bootstrap.prepared(settings))
+            if settings.metrics is not None and settings.workers > 1:
+                folder = stack.enter_context(TemporaryDirectory(prefix="wallet-metrics-"))
+                settings = attrs.evolve(settings, metrics_dir=Path(folder))
+            port = listeners[0].getsockname()[1]
             server.serve(
                 partial(bootstrap.application, settings, prepared.database_url),
-                listener,
+                listeners,
+                start_logs=partial(logs.start, settings),
                 workers=settings.workers,
                 request_timeout_s=settings.request_timeout_ms / 1000,
                 announce=partial(_announce, settings, port, prepared),
@@ -104,11 +114,11 @@ def status() -> None:
         sys.exit(1)
 
 
-def _bind(settings: Settings) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     try:
-        return server.bind(settings.host, settings.port)
+        return server.bind(host, port)
     except OSError as error:
-        raise BootstrapError(f"cannot listen on {settings.host} port {settings.port}: {error.strerror}") from error
+        raise BootstrapError(f"cannot listen on {host} port {port}: {error.strerror}") from error
 
 
 def _announce(settings: Settings, port: int, prepared: Prepared) -> None:

@@ -87,6 +87,13 @@ class Settings:
     access_log: float
     """The share of requests that are logged although nothing is wrong with them."""
     slow_request_ms: int
+    metrics_dir: Path | None = None
+    """Where several workers have their numbers. No variable: it is made at the start."""
+
+    @property
+    def ports(self) -> Sequence[int]:
+        """Where to listen."""
+        return (self.port, self.metrics) if self.metrics else (self.port,)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:

@@ -26,10 +26,10 @@ REUSED_S: Final = 0.1
 OPEN_METRICS: Final = "application/openmetrics-text"
 
 Facts = Mapping[str, tuple[str, Mapping[str, str]]]
-"""What does not change while the service runs: help and labels, by name."""
+"""What is no number: help and labels, by name."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class _Numbers(Collector):
     layout: Layout
     workers: Sequence[Told]
@@ -76,7 +76,7 @@ def _family(metric: Metric, series: Sequence[tuple[Sequence[str], Sequence[float
 class Exposition:
     """Answers to scrapes. ``look`` brings the gauges of this process up to date."""
 
-    def __init__(self, cells: Cells, layout: Layout, look: Callable[[], None], facts: Facts) -> None:
+    def __init__(self, cells: Cells, layout: Layout, look: Callable[[], None], facts: Callable[[], Facts]) -> None:
         self._cells = cells
         self._layout = layout
         self._look = look
@@ -102,5 +102,5 @@ class Exposition:
     def _encoded(self, encode: Callable[[Collector], bytes], own: Told) -> bytes:
         registry = CollectorRegistry()
         workers = sorted((own, *self._cells.others()), key=lambda told: told.worker)
-        registry.register(_Numbers(self._layout, workers, self._facts))
+        registry.register(_Numbers(self._layout, workers, self._facts()))
         return encode(registry)

@@ -76,7 +76,8 @@ class Gauges:
             counted.last = now
 
     def start(self) -> None:
-        """Begin to look, in the running event loop."""
+        """Look, and go on looking, in the running event loop."""
+        self.look()
         self._wait()
 
     def stop(self) -> None:

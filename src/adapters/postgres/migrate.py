@@ -146,21 +146,27 @@ async def _status(connection: AsyncConnection) -> SchemaStatus:
     return found
 
 
+def head() -> str:
+    """This code's newest revision. Raises `MigrationError`."""
+    found = ScriptDirectory.from_config(_config()).get_current_head()
+    if found is None:
+        raise MigrationError("this installation has no migrations: install the package again")
+    return found
+
+
 def _status_on(connection: Connection) -> SchemaStatus:
     scripts = ScriptDirectory.from_config(_config())
-    head = scripts.get_current_head()
-    if head is None:
-        raise MigrationError("this installation has no migrations: install the package again")
+    needed = head()
     current = MigrationContext.configure(connection).get_current_revision()
     if current is None:
         state = SchemaState.ABSENT
-    elif current == head:
+    elif current == needed:
         state = SchemaState.CURRENT
     elif current in {script.revision for script in scripts.walk_revisions()}:
         state = SchemaState.BEHIND
     else:
         state = SchemaState.AHEAD
-    return SchemaStatus(current=current, head=head, state=state)
+    return SchemaStatus(current=current, head=needed, state=state)
 
 
 def _upgrade(connection: Connection) -> None:

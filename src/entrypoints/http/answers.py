@@ -108,6 +108,8 @@ def write_answer(judgement: Judgement, scope: HTTPScope) -> Answer:
     if isinstance(result, Problem):
         return problem_answer(result, scope, replayed=judgement.replayed)
     headers = [JSON, REPLAYED if judgement.replayed else NOT_REPLAYED]
+    if judgement.replayed:
+        scope.setdefault("state", {})["outcome"] = "replayed"
     if result.kind is Kind.OPEN:
         wallet = shapes.opened_wallet(result)
         headers.append((b"location", f"/v1/wallets/{wallet.id}".encode()))
@@ -116,7 +118,8 @@ def write_answer(judgement: Judgement, scope: HTTPScope) -> Answer:
 
 
 def problem_answer(problem: Problem, scope: HTTPScope, *, replayed: bool = False) -> Answer:
-    """A problem as the answer to a request."""
+    """A problem as the answer to a request. It is left in the scope's state too, for the log."""
+    scope.setdefault("state", {}).update(problem=problem.type.slug, outcome=problem.outcome or problem.type.outcome)
     headers = [PROBLEM_JSON, *problem.headers]
     if problem.type.retry_after:
         headers.append((b"retry-after", b"%d" % types.RETRY_AFTER_S))

@@ -21,13 +21,17 @@ from entrypoints.http.direct import Direct, Endpoint
 from entrypoints.http.edge import Edge
 from entrypoints.http.lab import PATH as LAB_PATH
 from entrypoints.http.lab import Lab
+from entrypoints.http.metrics import PATH as METRICS_PATH
+from entrypoints.http.metrics import Metrics
 from entrypoints.http.operation import Operation
 from entrypoints.http.operations import OPERATIONS
 from entrypoints.http.problems import Problem, Refused, malformed
 from entrypoints.http.reads import READS, read
 from entrypoints.http.service import Service
 from entrypoints.http.ui import PAGES, UserInterface
+from entrypoints.http.watch import Watch, secrets_of
 from entrypoints.http.writes import WRITES, write
+from entrypoints.logs import HIDE
 
 Handle = Callable[[Service, UUID, HTTPScope, Receive], Awaitable[Answer]]
 Handler = Callable[[Request[Any, Any, Any]], Awaitable[ASGIApp]]
@@ -45,19 +49,31 @@ HANDLES: Final[Mapping[str, Handle]] = {
 
 
 def create_app(
-    service: Service, *, lifespan: Sequence[Lifespan] = (), ui: UserInterface | None = None, lab: Lab | None = None
+    service: Service,
+    *,
+    lifespan: Sequence[Lifespan] = (),
+    ui: UserInterface | None = None,
+    lab: Lab | None = None,
+    metrics: Metrics | None = None,
+    watch: Watch | None = None,
 ) -> ASGIApp:
     """The service as an ASGI application. ``lifespan`` opens and closes what it stands on."""
-    routes = create_routes(service, lifespan=lifespan, ui=ui, lab=lab)
+    routes = create_routes(service, lifespan=lifespan, ui=ui, lab=lab, metrics=metrics)
     endpoints: dict[tuple[str, str], Endpoint] = {
         (operation.method, operation.path): _endpoint(operation, service) for operation in OPERATIONS
     }
     direct = Direct(routes, endpoints, _failed)
-    return Edge(lab.around(direct) if lab else direct)
+    app = lab.around(direct) if lab else direct
+    return Edge(metrics.around(app) if metrics else app, watch=watch)
 
 
 def create_routes(
-    service: Service, *, lifespan: Sequence[Lifespan] = (), ui: UserInterface | None = None, lab: Lab | None = None
+    service: Service,
+    *,
+    lifespan: Sequence[Lifespan] = (),
+    ui: UserInterface | None = None,
+    lab: Lab | None = None,
+    metrics: Metrics | None = None,
 ) -> Litestar:
     """The routes of the application."""
     routes: dict[str, dict[Method, Handler]] = defaultdict(dict)
@@ -67,6 +83,8 @@ def create_routes(
         routes[path]["GET"] = answer
     if lab:
         routes[LAB_PATH]["GET"] = _lab(lab, service)
+    if metrics:
+        routes[METRICS_PATH]["GET"] = _metrics(metrics)
     return Litestar(
         [handler for path, methods in routes.items() for handler in _route(path, methods)],
         lifespan=list(lifespan),
@@ -79,12 +97,16 @@ def create_routes(
 def _endpoint(operation: Operation, service: Service) -> Endpoint:
     """What answers an operation, whichever way a request comes to it."""
     if operation.scope is None:
-        return _health(operation.id, service)
+        return _health(operation, service)
     handle, scope_needed = HANDLES[operation.id], operation.scope
+    route = f"{operation.method} {operation.path}"
 
     async def answer(scope: HTTPScope, receive: Receive) -> ASGIApp:
+        # What is left in the state is for the log and the metrics.
+        state = scope["state"]
+        state["route"] = route
         try:
-            principal = await service.authenticate(scope, scope_needed)
+            principal = state["principal"] = await service.authenticate(scope, scope_needed)
             return await handle(service, principal.tenant, scope, receive)
         except Refused as refused:
             return problem_answer(refused.problem, scope)
@@ -110,10 +132,19 @@ def _lab(lab: Lab, service: Service) -> Handler:
     return answer
 
 
-def _health(operation_id: str, service: Service) -> Endpoint:
-    checks = operation_id == "ready"
+def _metrics(metrics: Metrics) -> Handler:
+    async def answer(request: Request[Any, Any, Any]) -> ASGIApp:
+        return await metrics.answer(request.scope)
+
+    return answer
+
+
+def _health(operation: Operation, service: Service) -> Endpoint:
+    checks = operation.id == "ready"
+    route = f"{operation.method} {operation.path}"
 
     async def answer(scope: HTTPScope, receive: Receive) -> ASGIApp:
+        scope["state"]["route"] = route
         if checks and not await service.ready():
             return Answer(503, (JSON,), shapes.encode(shapes.Health("unavailable", ["database"])))
         return Answer(200, (JSON,), shapes.encode(shapes.Health("ok")))
@@ -178,7 +209,9 @@ def _fail(request: Request[Any, Any, Any], exception: Exception) -> Response[byt
 def _failed(scope: HTTPScope, bug: Exception) -> Answer:
     """The answer to a bug. The log gets the details, the client gets none."""
     id = scope["state"].get("request_id")
-    logger.error("%s %s failed, request %s", scope["method"], scope["path"], id, exc_info=bug)
+    # The error may quote what it was about.
+    hide = {HIDE: secrets_of(scope, b"authorization", b"idempotency-key")}
+    logger.error("%s %s failed, request %s", scope["method"], scope["path"], id, exc_info=bug, extra=hide)
     return problem_answer(Problem(types.INTERNAL_ERROR), scope)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from time import perf_counter
 from typing import Final
 
 from litestar.enums import ScopeType
@@ -11,6 +12,7 @@ from entrypoints.http import problem_types as types
 from entrypoints.http.answers import problem_answer
 from entrypoints.http.problems import Problem, refusal
 from entrypoints.http.requests import request_id
+from entrypoints.http.watch import Watch
 
 BODIES_BYTES_MAX: Final = 4 * 1024 * 1024
 """How much room the bodies of all requests under way may take: no more than the commands that the queue has room for.
@@ -22,10 +24,11 @@ NO_REFERRER = (b"referrer-policy", b"no-referrer")
 
 
 class Edge:
-    """An ASGI application around another one."""
+    """An ASGI application around another one. ``watch`` is told of each request that has ended."""
 
-    def __init__(self, app: ASGIApp, bodies_bytes_max: int = BODIES_BYTES_MAX) -> None:
+    def __init__(self, app: ASGIApp, bodies_bytes_max: int = BODIES_BYTES_MAX, *, watch: Watch | None = None) -> None:
         self._app = app
+        self._watch = watch
         self._bodies_bytes_max = bodies_bytes_max
         self._bodies_bytes = 0
 
@@ -34,10 +37,12 @@ class Edge:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        id = request_id(scope["headers"]) or os.urandom(12).hex().encode()
-        scope.setdefault("state", {})["request_id"] = id.decode()
+        scope.setdefault("state", {})
+        id = request_id(scope) or os.urandom(12).hex().encode()
+        scope["state"]["request_id"] = id.decode()
+        began_at = 0.0 if self._watch is None else perf_counter()
         body_bytes = 0
-        started = False
+        status = 0
 
         async def receive_within_room() -> ReceiveMessage:
             nonlocal body_bytes
@@ -50,9 +55,9 @@ class Edge:
             return message
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal started
+            nonlocal status
             if message["type"] == "http.response.start":
-                started = True
+                status = message["status"]
                 headers = [*message["headers"], (b"x-request-id", id), NO_SNIFF, NO_REFERRER]
                 if not any(name == b"cache-control" for name, _ in message["headers"]):
                     headers.append(NO_STORE)
@@ -63,9 +68,11 @@ class Edge:
             await self._app(scope, receive_within_room, send_with_headers)
         except asyncio.CancelledError:
             # The server's end has overtaken it. A write that was handed on does not come this way: see ``Service``.
-            if started:
+            if status:
                 raise
             await problem_answer(Problem(types.OVERLOADED), scope)(scope, receive, send_with_headers)
         finally:
             # Until here, because what was made of the body is in memory as long.
             self._bodies_bytes -= body_bytes
+            if self._watch is not None:
+                self._watch(scope, status, perf_counter() - began_at)

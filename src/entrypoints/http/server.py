@@ -9,7 +9,7 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from types import FrameType
@@ -37,8 +37,6 @@ STOP_S_MAX: Final = 60.0
 GC_ALLOCATIONS: Final = 200_000
 """After how many objects more than were freed the garbage collector looks for cycles."""
 
-LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-
 logger = logging.getLogger("wallet.server")
 
 
@@ -59,20 +57,21 @@ def bind(host: str, port: int) -> socket.socket:
 
 def serve(
     build: Callable[[], ASGIApp],
-    listener: socket.socket,
+    listeners: Sequence[socket.socket],
     *,
+    start_logs: Callable[[], None],
     workers: int,
     request_timeout_s: float,
     announce: Callable[[], None],
 ) -> None:
     """Serve until a signal ends it: SIGTERM or SIGINT finishes what is under way, within a bounded time.
 
-    ``build`` makes the application, in each process anew, so it must be picklable. ``announce`` is called once the
-    service answers. Raises ``OSError`` if the address is taken after all.
+    ``start_logs`` and ``build``, which makes the application, are called in each process anew, so they must be
+    picklable. ``announce`` is called once the service answers. Raises ``OSError`` if the address is taken after all.
     """
     _raise_open_files_limit()
     config = uvicorn.Config(
-        partial(_in_process, build),
+        partial(_in_process, start_logs, build),
         factory=True,
         workers=workers,
         loop="uvloop",
@@ -90,9 +89,9 @@ def serve(
         timeout_graceful_shutdown=min(math.ceil(request_timeout_s) + 1, GRACE_S_MAX),
     )
     if workers == 1:
-        _Announcing(config, announce).run([listener])
+        _Announcing(config, announce).run(list(listeners))
     else:
-        _Workers(config, listener, announce).run()
+        _Workers(config, listeners, announce).run()
 
 
 class _Announcing(uvicorn.Server):
@@ -114,10 +113,12 @@ class _Announcing(uvicorn.Server):
 
 
 class _Workers(Multiprocess):
-    """Processes that share a listening socket."""
+    """Processes that share their listening sockets."""
 
-    def __init__(self, config: uvicorn.Config, listener: socket.socket, announce: Callable[[], None]) -> None:
-        super().__init__(config, [listener])
+    def __init__(
+        self, config: uvicorn.Config, listeners: Sequence[socket.socket], announce: Callable[[], None]
+    ) -> None:
+        super().__init__(config, list(listeners))
         self._announce = announce
 
     def init_processes(self) -> None:
@@ -152,9 +153,9 @@ class _Workers(Multiprocess):
                 process.process.join()
 
 
-def _in_process(build: Callable[[], ASGIApp]) -> ASGIApp:
+def _in_process(start_logs: Callable[[], None], build: Callable[[], ASGIApp]) -> ASGIApp:
     """Make the application in the process that serves it. Called by the server, in its event loop."""
-    logging.basicConfig(format=LOG_FORMAT)
+    start_logs()
     parent = multiprocessing.parent_process()
     if parent is not None:
         # A parent that was killed cannot pass the word on, and its processes would keep the address for ever.

@@ -91,6 +91,11 @@ class Service:
         work.add_done_callback(self._forget)
         raise Refused(Problem(types.OUTCOME_UNKNOWN))
 
+    @property
+    def reading(self) -> int:
+        """How many reads are under way, or wait for a connection."""
+        return self._reading
+
     async def read(self, answer: Coroutine[Any, Any, T]) -> T:
         """Wait for an answer that changes nothing. Raises ``Refused`` if too many read, or the database is away."""
         if self._reading >= self.reads_max:
