@@ -20,11 +20,15 @@ source_suffix = {".md": "markdown"}
 myst_heading_anchors = 4
 myst_enable_extensions = ["tasklist"]
 nitpicky = True
+# What stands in quotes is often to be typed.
+smartquotes = False
 # Sessions show what a terminal shows, and the rest of a language's errors are found by tests that run the code.
 suppress_warnings = ["misc.highlighting_failure"]
 
 html_theme = "furo"
 html_title = "Wallet Service"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_copy_source = False
 html_show_copyright = False
 html_last_updated_fmt = ""

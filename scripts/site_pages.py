@@ -170,7 +170,10 @@ def _kind(schema: Json) -> str:
 
 def _note(member: Json) -> str:
     required = "required" if member.get("required") is True else ""
-    return "; ".join(part for part in (required, member.get("description", "")) if part).replace("\n", " ")
+    # Of what may be null, the description is that of what it otherwise is.
+    kinds = [member, *member.get("anyOf", ())]
+    told = next((kind["description"] for kind in kinds if "description" in kind), "")
+    return "; ".join(part for part in (required, told) if part).replace("\n", " ")
 
 
 def _name(schema: Json) -> str:

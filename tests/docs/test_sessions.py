@@ -13,7 +13,7 @@ from tests.docs.sessions import ROOT, Step, steps, surprises
 from tests.docs.test_examples import blocks
 
 # The pages, and how many commands there are at least.
-PAGES = {"README.md": 8, "docs/tutorial.md": 20, "docs/how-to/retry.md": 7}
+PAGES = {"README.md": 8, "docs/tutorial.md": 20, "docs/how-to/retry.md": 7, "docs/how-to/recipes.md": 12}
 
 
 @attrs.frozen
