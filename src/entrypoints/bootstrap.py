@@ -39,6 +39,7 @@ from adapters.postgres.admin import SCOPES, SECRET_PREFIX, UNCHANGED, Admin, Api
 from adapters.postgres.api_keys import ApiKeys
 from adapters.postgres.audit import PostgresAudit
 from adapters.postgres.engine import INDEX_ONLY_PLANS, create_engine
+from adapters.postgres.events import PostgresEvents
 from adapters.postgres.history import HistoryWatch
 from adapters.postgres.migrate import MigrationError, SchemaState, SchemaStatus
 from adapters.postgres.reader import PostgresReader
@@ -49,13 +50,17 @@ from adapters.redis.cache import RedisReplayCache
 from adapters.redis.store import KeyValues
 from entrypoints import logs
 from entrypoints.http.app import create_app
+from entrypoints.http.buckets import Buckets
 from entrypoints.http.lab import Lab
 from entrypoints.http.metrics import Metrics
 from entrypoints.http.operations import OPERATIONS
 from entrypoints.http.problems import ALL
+from entrypoints.http.rate_limits import RateLimits
 from entrypoints.http.service import Service
 from entrypoints.http.watch import RequestLog, watching
 from entrypoints.settings import Settings
+from wallet_core.events import AnnouncingLedger
+from wallet_core.events_feed import EventFeed
 from wallet_core.group_commit import STACKED_COMMANDS_MIN, GroupCommit
 from wallet_core.ledger import BatchLedger
 from wallet_core.ports import Store, Unavailable
@@ -97,7 +102,11 @@ QUEUE_SHARE: Final = 0.5
 and what does not is told that nothing happened, instead of that nobody knows."""
 
 READER_CONNECTIONS: Final = 8
-"""For reads and for looking up API keys. Apart from the ledger's, so that a flood of reads does not stop the writes."""
+"""For reads. Apart from the ledger's, so that a flood of reads does not stop the writes."""
+
+KEY_CONNECTIONS: Final = 1
+"""For looking up API keys, which is done for many at a time. Apart from the reads', so that neither a flood of them
+keeps anybody from being recognised, nor a flood of keys the reads from being answered."""
 
 PROVING_CONNECTIONS: Final = 1
 """For proofs of wallets, which are work for the process as well: one at a time leaves time for everybody else."""
@@ -131,8 +140,11 @@ class Prepared:
     api_key: str | None = attrs.field(repr=False)
 
 
-def application(settings: Settings, database_url: str) -> ASGIApp:
-    """The service over a database that is ready. It connects when the first request needs it to."""
+def application(settings: Settings, database_url: str, *, buckets: Buckets | None = None) -> ASGIApp:
+    """The service over a database that is ready. It connects when the first request needs it to.
+
+    ``buckets`` are what its processes share of the rate limits; None is for one that is alone.
+    """
     timeout_ms = settings.request_timeout_ms
     # A database that answers late is noticed by the request first, which then says that the outcome is unknown; the
     # write may still come about, and the database's own limits make sure that it does not wait for ever.
@@ -148,6 +160,7 @@ def application(settings: Settings, database_url: str) -> ASGIApp:
         patience=Patience.beyond(timeout_ms * 2),
     )
     writing = connect(pool_size=LEDGER_CONNECTIONS, planner=INDEX_ONLY_PLANS)
+    asking = connect(pool_size=KEY_CONNECTIONS, planner=INDEX_ONLY_PLANS)
     reading = connect(pool_size=READER_CONNECTIONS, planner=INDEX_ONLY_PLANS)
     proving = connect(pool_size=PROVING_CONNECTIONS, planner=INDEX_ONLY_PLANS)
     failpoints = Failpoints(crashes=settings.workers > 1) if settings.lab else None
@@ -160,7 +173,8 @@ def application(settings: Settings, database_url: str) -> ASGIApp:
         cache = _replay_cache(settings.redis_url, history, failpoints)
     metrics = None if settings.metrics is None else _metrics(settings)
     observer = UNWATCHED if metrics is None else metrics.ledger
-    batches = BatchLedger(store, UuidV7(), stacks=True, observer=observer)
+    events = EventFeed(PostgresEvents(reading))
+    batches = AnnouncingLedger(BatchLedger(store, UuidV7(), stacks=True, observer=observer), events.announce)
     group = GroupCommit(
         batches if cache is None else CachedLedger(batches, cache, observer=observer),
         batches_max=LEDGER_CONNECTIONS,
@@ -175,9 +189,11 @@ def application(settings: Settings, database_url: str) -> ASGIApp:
         ledger,
         PostgresReader(reading),
         PostgresAudit(proving),
-        ApiKeys(reading),
+        ApiKeys(asking),
         timeout_ms / 1000,
         is_full=lambda: group.is_full,
+        events=events,
+        limits=RateLimits(buckets or Buckets(), settings.rate_limit, settings.rate_limit_burst_ms / 1000),
     )
 
     if metrics:
@@ -202,6 +218,7 @@ def application(settings: Settings, database_url: str) -> ASGIApp:
                 await cache.close()
             await writing.dispose()
             await reading.dispose()
+            await asking.dispose()
             await proving.dispose()
             if metrics:
                 metrics.gauges.stop()
@@ -216,6 +233,7 @@ def application(settings: Settings, database_url: str) -> ASGIApp:
             RequestLog(settings.slow_request_ms / 1000, settings.access_log),
             metrics.requests.answered if metrics else None,
         ),
+        cors_origins=settings.cors_origins,
     )
 
 

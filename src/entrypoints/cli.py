@@ -18,6 +18,8 @@ from entrypoints import bootstrap, logs
 from entrypoints.administer import current_settings, errors_in_one_line
 from entrypoints.bootstrap import BootstrapError, Prepared
 from entrypoints.http import server
+from entrypoints.http.buckets import Buckets
+from entrypoints.http.security_headers import HSTS
 from entrypoints.keys_command import keys
 from entrypoints.settings import Settings
 from entrypoints.tenants_command import audit, tenants
@@ -41,6 +43,10 @@ Settings are environment variables:
   WALLET_LOG_LEVEL           debug, info, warning or error (default: warning)
   WALLET_ACCESS_LOG          log requests: on, off, or a share of them; failures and slow ones always are (default: off)
   WALLET_SLOW_REQUEST_MS     what is slow (default: 1000)
+  WALLET_RATE_LIMIT          requests a second of each API key, each command of a batch one (default: any number)
+  WALLET_RATE_LIMIT_BURST_MS how much of that may come at once, as a time (default: 1000)
+  WALLET_CORS_ORIGINS        whose pages may call the API from a browser, such as https://shop.example (default: none)
+  WALLET_HSTS                tell browsers to come by TLS only; for a service that has TLS in front (default: off)
 Each URL and the key may be in a file that WALLET_DATABASE_URL_FILE, WALLET_REDIS_URL_FILE or
 WALLET_BOOTSTRAP_API_KEY_FILE names.
 """
@@ -72,12 +78,13 @@ def serve() -> None:
                 settings = attrs.evolve(settings, metrics_dir=Path(folder))
             port = listeners[0].getsockname()[1]
             server.serve(
-                partial(bootstrap.application, settings, prepared.database_url),
+                partial(bootstrap.application, settings, prepared.database_url, buckets=stack.enter_context(Buckets())),
                 listeners,
                 start_logs=partial(logs.start, settings),
                 workers=settings.workers,
                 request_timeout_s=settings.request_timeout_ms / 1000,
                 announce=partial(_announce, settings, port, prepared),
+                headers=(HSTS,) if settings.hsts else (),
             )
             _ignore_signals()
 

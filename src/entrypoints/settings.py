@@ -34,6 +34,10 @@ KNOWN: Final = (
     "WALLET_LOG_LEVEL",
     "WALLET_ACCESS_LOG",
     "WALLET_SLOW_REQUEST_MS",
+    "WALLET_RATE_LIMIT",
+    "WALLET_RATE_LIMIT_BURST_MS",
+    "WALLET_CORS_ORIGINS",
+    "WALLET_HSTS",
     *(f"{name}{FILE_SUFFIX}" for name in SECRETS),
 )
 
@@ -43,6 +47,9 @@ OF_CALLERS: Final = ("WALLET_URL", "WALLET_API_KEY", "WALLET_API_KEY_FILE")
 WORKERS_MAX: Final = 64
 REQUEST_TIMEOUT_MS_MAX: Final = 600_000
 PORT_MAX: Final = 65_535
+RATE_LIMIT_MAX: Final = 1_000_000
+RATE_LIMIT_BURST_MS_MAX: Final = 60_000
+CORS_ORIGINS_MAX: Final = 50
 LOG_FORMATS: Final = ("text", "json")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 BOOTSTRAP_API_KEY_LENGTH_MIN: Final = 24
@@ -55,6 +62,7 @@ _BOOLEANS: Final = {
     **dict.fromkeys(("off", "false", "no", "0"), False),
 }
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*")
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})*|\[[0-9a-f:.]{2,45}\])(?::[1-9][0-9]{0,4})?")
 
 T = TypeVar("T")
 
@@ -87,6 +95,14 @@ class Settings:
     access_log: float
     """The share of requests that are logged although nothing is wrong with them."""
     slow_request_ms: int
+    rate_limit: int | None
+    """Requests a second of one API key that has no limit of its own; None is any number."""
+    rate_limit_burst_ms: int
+    """What may come at once, as the time in which it would come otherwise."""
+    cors_origins: tuple[str, ...]
+    """Whose pages may call the API from a browser, besides its own."""
+    hsts: bool
+    """Whether browsers are told to come by TLS only."""
     metrics_dir: Path | None = None
     """Where several workers have their numbers. No variable: it is made at the start."""
 
@@ -121,6 +137,12 @@ class Settings:
             log_level=read.one("WALLET_LOG_LEVEL", _one_of(LOG_LEVELS), default="warning"),
             access_log=read.one("WALLET_ACCESS_LOG", _share, default=0.0),
             slow_request_ms=read.one("WALLET_SLOW_REQUEST_MS", _integer(1, REQUEST_TIMEOUT_MS_MAX), default=1000),
+            rate_limit=read.one("WALLET_RATE_LIMIT", _integer(1, RATE_LIMIT_MAX), default=None),
+            rate_limit_burst_ms=read.one(
+                "WALLET_RATE_LIMIT_BURST_MS", _integer(1, RATE_LIMIT_BURST_MS_MAX), default=1000
+            ),
+            cors_origins=read.one("WALLET_CORS_ORIGINS", _origins, default=()),
+            hsts=read.one("WALLET_HSTS", _boolean, default=False),
         )
 
 
@@ -249,6 +271,19 @@ def _share(text: str) -> float:
     if re.fullmatch(r"0(\.[0-9]{1,6})?|1(\.0{1,6})?", text):
         return float(text)
     raise ValueError(f"must be on, off, or a share of the requests such as 0.01, not {_shown(text)}")
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    """Origins as browsers send them (RFC 6454, section 6.2): in any other spelling they would match nothing."""
+    origins = tuple(part.strip(" ") for part in text.split(","))
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError(f"must be origins like https://shop.example, separated by commas, not {_shown(origin)}")
+        if origin.endswith({"http": ":80", "https": ":443"}[origin.partition(":")[0]]):
+            raise ValueError(f"must leave out the port that goes without saying, in {_shown(origin)}")
+    if len(origins) > CORS_ORIGINS_MAX:
+        raise ValueError(f"must be at most {CORS_ORIGINS_MAX} origins, not {len(origins)}")
+    return origins
 
 
 def _path(text: str) -> Path:

@@ -32,6 +32,7 @@ KEYS: Final[Mapping[str, Principal]] = {
     "writer": Principal(TENANT, uuid4(), frozenset({"write"})),
     "admin": Principal(TENANT, uuid4(), frozenset({"admin"})),
     "other": Principal(OTHER_TENANT, uuid4(), frozenset({"read", "write"})),
+    "suspended": Principal(OTHER_TENANT, uuid4(), frozenset(), suspended=True),
 }
 UNKNOWN_ID: Final = "0190a0a0-0000-7000-8000-000000000000"
 

@@ -7,6 +7,8 @@ from uuid import UUID
 
 import httpx
 
+from entrypoints.http.buckets import Buckets
+from entrypoints.http.rate_limits import RateLimits
 from tests.http.api import UNKNOWN_ID, Api, running_api
 from wallet_core.commands import Command
 from wallet_core.money import AMOUNT_MAX
@@ -52,6 +54,16 @@ async def unauthenticated(api: Api) -> httpx.Response:
 
 async def forbidden(api: Api) -> httpx.Response:
     return await api.post("/v1/wallets", {"currency": "EUR"}, api_key="reader")
+
+
+async def tenant_suspended(api: Api) -> httpx.Response:
+    return await api.post("/v1/wallets", {"currency": "EUR"}, api_key="suspended")
+
+
+async def rate_limited(api: Api) -> httpx.Response:
+    async with running_api(limits=RateLimits(Buckets(), 1, 1.0)) as limited:
+        await limited.get("/v1/wallets")
+        return await limited.post("/v1/wallets", {"currency": "EUR"})
 
 
 async def wallet_not_found(api: Api) -> httpx.Response:
@@ -185,6 +197,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         idempotency_key_invalid,
         unauthenticated,
         forbidden,
+        tenant_suspended,
         wallet_not_found,
         hold_not_found,
         transaction_not_found,
@@ -208,6 +221,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         not_reversible,
         idempotency_key_reused,
         idempotency_key_fenced,
+        rate_limited,
         overloaded,
         database_unavailable,
         outcome_unknown,

@@ -35,8 +35,8 @@ CONTRACT: Final = {
     "GET /health/ready": 200,
 }
 
-OF_NO_OPERATION: Final = {"method-not-allowed", "rate-limited"}
-"""A method that a path does not take is no operation; nothing limits rates yet."""
+OF_NO_OPERATION: Final = {"method-not-allowed"}
+"""A method that a path does not take is no operation."""
 
 
 def test_the_document_is_valid() -> None:

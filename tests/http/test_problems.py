@@ -15,6 +15,7 @@ CONTRACT: Final = {
     "idempotency-key-invalid": (400, "not_applied", "never", {"errors"}),
     "unauthenticated": (401, "not_applied", "never", set()),
     "forbidden": (403, "not_applied", "never", set()),
+    "tenant-suspended": (403, "not_applied", "never", set()),
     "wallet-not-found": (404, "not_applied", "never", set()),
     "hold-not-found": (404, "not_applied", "never", set()),
     "transaction-not-found": (404, "not_applied", "never", set()),
@@ -46,16 +47,12 @@ CONTRACT: Final = {
 }
 """The contract's table: status, outcome, retry, and what the problem also carries."""
 
-RETRY_AFTER: Final = {"contention", "overloaded", "database-unavailable"}
-
-
-NOT_PRODUCED: Final = {"rate-limited"}
-"""Of the contract, and with a page; nothing limits rates yet."""
+RETRY_AFTER: Final = {"contention", "rate-limited", "overloaded", "database-unavailable"}
 
 
 def test_every_problem_of_the_contract_is_known_and_is_made_to_happen_here() -> None:
     assert set(ALL) == set(CONTRACT)
-    assert set(SCENARIOS) == set(CONTRACT) - NOT_PRODUCED
+    assert set(SCENARIOS) == set(CONTRACT)
 
 
 @pytest.mark.parametrize("slug", SCENARIOS)

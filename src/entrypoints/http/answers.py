@@ -46,11 +46,14 @@ class Answer:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
-        length = (b"content-length", b"%d" % len(self.body))
-        # A 304 has no body, and a length would be that of the body it stands for (RFC 9110, section 15.4.5).
-        headers = list(self.headers) if self.status == 304 else [*self.headers, length]
-        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.start", "status": self.status, "headers": self.head()})
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
+
+    def head(self) -> list[tuple[bytes, bytes]]:
+        """All of its headers."""
+        # A 304 has no body, and a length would be that of the body it stands for (RFC 9110, section 15.4.5).
+        length = () if self.status == 304 else ((b"content-length", b"%d" % len(self.body)),)
+        return [*self.headers, *length]
 
 
 @attrs.frozen
@@ -122,7 +125,7 @@ def problem_answer(problem: Problem, scope: HTTPScope, *, replayed: bool = False
     scope.setdefault("state", {}).update(problem=problem.type.slug, outcome=problem.outcome or problem.type.outcome)
     headers = [PROBLEM_JSON, *problem.headers]
     if problem.type.retry_after:
-        headers.append((b"retry-after", b"%d" % types.RETRY_AFTER_S))
+        headers.append((b"retry-after", b"%d" % problem.retry_after_s))
     if scope["method"] in WRITE_METHODS and scope["path"].startswith("/v1/"):
         headers.append(REPLAYED if replayed else NOT_REPLAYED)
     return Answer(problem.type.status, headers, shapes.encode(problem.json_members(path_of(scope))))

@@ -17,6 +17,7 @@ from entrypoints.http import documents, shapes
 from entrypoints.http import problem_types as types
 from entrypoints.http.answers import JSON, Answer, problem_answer
 from entrypoints.http.batches import fence, run_batch
+from entrypoints.http.cors import Cors
 from entrypoints.http.direct import Direct, Endpoint
 from entrypoints.http.edge import Edge
 from entrypoints.http.lab import PATH as LAB_PATH
@@ -56,6 +57,7 @@ def create_app(
     lab: Lab | None = None,
     metrics: Metrics | None = None,
     watch: Watch | None = None,
+    cors_origins: Sequence[str] = (),
 ) -> ASGIApp:
     """The service as an ASGI application. ``lifespan`` opens and closes what it stands on."""
     routes = create_routes(service, lifespan=lifespan, ui=ui, lab=lab, metrics=metrics)
@@ -64,7 +66,8 @@ def create_app(
     }
     direct = Direct(routes, endpoints, _failed)
     app = lab.around(direct) if lab else direct
-    return Edge(metrics.around(app) if metrics else app, watch=watch)
+    edge = Edge(metrics.around(app) if metrics else app, watch=watch)
+    return Cors(edge, cors_origins, Edge) if cors_origins else edge
 
 
 def create_routes(

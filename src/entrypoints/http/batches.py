@@ -113,6 +113,7 @@ async def run_batch(service: Service, tenant: UUID, scope: HTTPScope, receive: R
     """Carry out the commands of a batch, in one go. Raises ``Refused``."""
     data = await received(scope, receive, BATCH_BODY_BYTES_MAX, service.timeout_s)
     documents = shaped(parse_json(data), _Envelope).commands
+    service.charge(scope, len(documents) - 1)
     judgements: list[Judgement | None] = []
     commands: list[Command] = []
     for number, document in enumerate(documents, 1):

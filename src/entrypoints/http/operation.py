@@ -53,6 +53,8 @@ EVERYWHERE: Final = (
     types.MALFORMED,
     types.UNAUTHENTICATED,
     types.FORBIDDEN,
+    types.TENANT_SUSPENDED,
+    types.RATE_LIMITED,
     types.INTERNAL_ERROR,
     types.OVERLOADED,
     types.DATABASE_UNAVAILABLE,

@@ -90,6 +90,14 @@ FORBIDDEN = _refused(
     "The API key is valid, but lacks the scope that the call needs: read for reading, write for writing.",
     "scope",
 )
+TENANT_SUSPENDED = _refused(
+    "tenant-suspended",
+    403,
+    "The tenant is suspended",
+    "The tenant of this API key is suspended.",
+    "Whoever runs the service has suspended the tenant. Nothing is read or written for it until that is undone; what "
+    "it has stays as it is, and what was decided under a key is still decided then.",
+)
 NOT_FOUND = _refused(
     "not-found",
     404,
@@ -194,7 +202,8 @@ RATE_LIMITED = _passing(
     "Too many requests",
     "not_applied",
     "There were too many requests with this API key.",
-    "The API key sends more than it may. Nothing was started; wait as long as Retry-After says.",
+    "The API key is used more often than it may be; each command of a batch counts. Nothing was started: wait as long "
+    "as Retry-After says, and send the same again.",
 )
 INTERNAL_ERROR = ProblemType(
     "internal-error",

@@ -21,6 +21,7 @@ ALL: Final[Mapping[str, ProblemType]] = {
         types.KEY_INVALID,
         types.UNAUTHENTICATED,
         types.FORBIDDEN,
+        types.TENANT_SUSPENDED,
         types.NOT_FOUND,
         *types.OF_MISSING.values(),
         types.METHOD_NOT_ALLOWED,
@@ -54,6 +55,8 @@ class Problem:
     outcome: Effect | None = None
     """Where it differs from what the type says."""
     headers: Sequence[tuple[bytes, bytes]] = ()
+    retry_after_s: int = types.RETRY_AFTER_S
+    """How long to wait, for a problem that passes."""
 
     def json_members(self, path: str) -> dict[str, object]:
         """The members in their fixed order, those of RFC 9457 first. ``path`` is the request's."""

@@ -21,8 +21,9 @@ from entrypoints.http import problem_types as types
 from entrypoints.http import shapes
 from entrypoints.http.answers import PROBLEM_JSON, problem_answer
 from entrypoints.http.cycle import OneWrite
-from entrypoints.http.edge import NO_SNIFF, NO_STORE, Edge
+from entrypoints.http.edge import Edge
 from entrypoints.http.problems import Problem, malformed
+from entrypoints.http.security_headers import PLAIN
 
 ABORT: Final = "wallet.abort"
 
@@ -227,5 +228,5 @@ _SURPLUS: Final = Edge(_turn_away)
 def _refusal(fault: str, default_headers: Sequence[tuple[bytes, bytes]]) -> bytes:
     """The answer to what is no request, and so has no path and no id."""
     body = shapes.encode(malformed("", fault).problem.json_members(""))
-    headers = (*default_headers, PROBLEM_JSON, NO_STORE, NO_SNIFF, CLOSE, (b"content-length", b"%d" % len(body)))
+    headers = (*default_headers, PROBLEM_JSON, *PLAIN, CLOSE, (b"content-length", b"%d" % len(body)))
     return b"".join((STATUS_LINE[400], *(b"%b: %b\r\n" % header for header in headers), b"\r\n", body))

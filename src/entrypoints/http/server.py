@@ -63,11 +63,13 @@ def serve(
     workers: int,
     request_timeout_s: float,
     announce: Callable[[], None],
+    headers: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Serve until a signal ends it: SIGTERM or SIGINT finishes what is under way, within a bounded time.
 
     ``start_logs`` and ``build``, which makes the application, are called in each process anew, so they must be
-    picklable. ``announce`` is called once the service answers. Raises ``OSError`` if the address is taken after all.
+    picklable. ``announce`` is called once the service answers. ``headers`` come with every answer. Raises ``OSError``
+    if the address is taken after all.
     """
     _raise_open_files_limit()
     config = uvicorn.Config(
@@ -84,6 +86,7 @@ def serve(
         # Whoever asks is told by the API key, never by the address.
         proxy_headers=False,
         server_header=False,
+        headers=list(headers),
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=min(math.ceil(request_timeout_s) + 1, GRACE_S_MAX),

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -13,6 +14,7 @@ from litestar.types import HTTPScope
 from entrypoints.http import problem_types as types
 from entrypoints.http.begun import within
 from entrypoints.http.problems import Problem, Refused, refusal
+from entrypoints.http.rate_limits import RateLimits
 from entrypoints.http.requests import header_values
 from wallet_core.commands import Command
 from wallet_core.outcomes import Outcome
@@ -48,23 +50,31 @@ class Service:
     timeout_s: float
     reads_max: int = READS_MAX
     is_full: Callable[[], bool] = attrs.field(kw_only=True, default=lambda: False)
+    limits: RateLimits | None = attrs.field(kw_only=True, default=None)
     _reading: int = attrs.field(default=0, init=False)
     _abandoned: set["asyncio.Future[Sequence[Outcome]]"] = attrs.field(factory=set, init=False)
 
     async def authenticate(self, scope: HTTPScope, needed: str) -> Principal:
-        """Who asks. Raises ``Refused`` unless a valid key with the needed scope comes with the request, and there is
-        room for a write."""
+        """Who asks. Raises ``Refused`` unless a valid key with the needed scope comes with the request, it is not used
+        more often than it may be, and there is room for a write."""
         secret = _bearer(scope)
         if secret is None:
             raise _unauthenticated()
         principal = await self._in_time(self.authenticator.find(secret))
         if principal is None:
             raise _unauthenticated()
+        if self.limits is not None and (wait_s := self.limits.wait_s(principal)):
+            raise Refused(Problem(types.RATE_LIMITED, retry_after_s=math.ceil(wait_s)))
         if needed not in principal.scopes:
-            raise refusal(types.FORBIDDEN, scope=needed)
+            raise refusal(types.TENANT_SUSPENDED) if principal.suspended else refusal(types.FORBIDDEN, scope=needed)
         if needed == "write" and self.is_full():
             raise refusal(types.OVERLOADED)
         return principal
+
+    def charge(self, scope: HTTPScope, requests: int) -> None:
+        """Count a request, which has been let in, as so many more: the next ones wait for as long as these take."""
+        if self.limits is not None and (principal := scope["state"].get("principal")) is not None:
+            self.limits.charge(principal, requests)
 
     async def execute(self, tenant: UUID, commands: Sequence[Command]) -> Sequence[Outcome]:
         """Have the commands carried out, and wait for that; past the limit the work goes on without us.
