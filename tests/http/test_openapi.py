@@ -31,6 +31,7 @@ CONTRACT: Final = {
     "GET /v1/holds/{id}": 200,
     "GET /v1/wallets/{id}/holds": 200,
     "GET /v1/idempotency-keys": 200,
+    "GET /v1/events": 200,
     "GET /health/live": 200,
     "GET /health/ready": 200,
 }

@@ -20,6 +20,7 @@ from entrypoints.http.batches import fence, run_batch
 from entrypoints.http.cors import Cors
 from entrypoints.http.direct import Direct, Endpoint
 from entrypoints.http.edge import Edge
+from entrypoints.http.events import list_events
 from entrypoints.http.lab import PATH as LAB_PATH
 from entrypoints.http.lab import Lab
 from entrypoints.http.metrics import PATH as METRICS_PATH
@@ -34,7 +35,7 @@ from entrypoints.http.watch import Watch, secrets_of
 from entrypoints.http.writes import WRITES, write
 from entrypoints.logs import HIDE
 
-Handle = Callable[[Service, UUID, HTTPScope, Receive], Awaitable[Answer]]
+Handle = Callable[[Service, UUID, HTTPScope, Receive], Awaitable[ASGIApp]]
 Handler = Callable[[Request[Any, Any, Any]], Awaitable[ASGIApp]]
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
@@ -45,6 +46,7 @@ HANDLES: Final[Mapping[str, Handle]] = {
     **{id: partial(read, kind) for id, kind in READS.items()},
     "runBatch": run_batch,
     "fenceKey": fence,
+    "listEvents": list_events,
 }
 """What answers each operation that needs an API key, by operation id."""
 

@@ -156,6 +156,10 @@ def _parameters(operation: Operation) -> list[JsonObject]:
                 "schema": {"type": "string", "minLength": 1, "maxLength": KEY_LENGTH_MAX, "pattern": "^[!-~]+$"},
             }
         )
+    if operation.streams:
+        description = "of a stream: the `id` of the last event that was received, to go on after it"
+        schema = {"type": "string"}
+        parameters.append({"name": "Last-Event-ID", "in": "header", "description": description, "schema": schema})
     parameters.extend(
         {
             "name": parameter.name,
@@ -176,6 +180,8 @@ def _responses(operation: Operation) -> JsonObject:
     responses: JsonObject = {
         str(operation.status): _response("Success", "application/json", [a.__name__ for a in answers], common + own)
     }
+    if operation.streams:
+        responses["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
     if operation.id == "getWallet":
         responses["304"] = {"description": "The wallet still has a version that If-None-Match names"}
     for status, answer in operation.other_answers.items():

@@ -47,6 +47,8 @@ class Operation:
     """Whether it takes the header Idempotency-Key."""
     query: Sequence[Parameter] = ()
     other_answers: Mapping[int, type] = attrs.field(factory=dict)
+    streams: bool = False
+    """Whether it answers with a ``text/event-stream`` as well."""
 
 
 EVERYWHERE: Final = (

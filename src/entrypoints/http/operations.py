@@ -5,7 +5,7 @@ from typing import Final
 
 import attrs
 
-from entrypoints.http import bodies, shapes
+from entrypoints.http import bodies, events, shapes
 from entrypoints.http import problem_types as types
 from entrypoints.http.batches import BatchBody
 from entrypoints.http.operation import BODY, KEYED, Operation, Parameter, read, write
@@ -251,6 +251,11 @@ OPERATIONS: Final[Sequence[Operation]] = (
         shapes.Decided,
         types.NOT_FOUND,
         query=(Parameter("key", _KEY, "the idempotency key", required=True),),
+    ),
+    attrs.evolve(
+        read("listEvents", "/v1/events", "Events", "Follow the transactions", shapes.EventPage, query=events.QUERY),
+        description=events.DESCRIPTION,
+        streams=True,
     ),
     Operation(
         id="live",

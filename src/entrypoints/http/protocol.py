@@ -6,14 +6,16 @@ and those that do not read what they asked for. A head that breaks a limit is an
 
 Each request's scope carries ``scope["extensions"]["wallet.abort"]["abort"]``, a function without parameters that
 closes the connection at once and sends nothing more, as if the network had failed. Nothing is to be sent afterwards.
+What a request does for long it ends early when the server stops, if it asks to be told (``on_stop``).
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import ClassVar, Final, cast
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, Final, cast
 
 from litestar.enums import ScopeType
-from litestar.types import Receive, Scope, Send
+from litestar.types import HTTPScope, Receive, Scope, Send
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
@@ -28,6 +30,8 @@ from entrypoints.http.security_headers import PLAIN
 ABORT: Final = "wallet.abort"
 
 STOPPING: Final = "wallet.stopping"
+
+ON_STOP: Final = "wallet.on_stop"
 
 CLOSE: Final = (b"connection", b"close")
 
@@ -81,7 +85,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=self.unread_bytes_high)
-        self._extensions: dict[str, dict[object, object]] = {ABORT: {"abort": self.abort}}
+        self._extensions: dict[str, dict[object, object]] = {ABORT: {"abort": self.abort}, ON_STOP: {}}
         if STOPPING in self.app_state:
             # It was on its way when the others were told.
             transport.close()
@@ -98,6 +102,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """Called when the server stops: answer what is under way, and close."""
         self.app_state[STOPPING] = True
+        for tell in list(self._extensions[ON_STOP].values()):
+            cast("Callable[[], None]", tell)()
         super().shutdown()
 
     def abort(self) -> None:
@@ -208,6 +214,17 @@ class BoundedProtocol(HttpToolsProtocol):
     def _refuse(self, fault: str) -> Exception:
         self._fault = fault
         return ValueError(fault)
+
+
+@contextmanager
+def on_stop(scope: HTTPScope, tell: Callable[[], None]) -> Iterator[None]:
+    """Have it told when the server stops, as long as the context lasts."""
+    told: dict[object, object] = cast("dict[str, Any]", scope.get("extensions") or {}).get(ON_STOP, {})
+    told[tell] = tell
+    try:
+        yield
+    finally:
+        told.pop(tell, None)
 
 
 def _is_whole(cycle: RequestResponseCycle) -> bool:

@@ -17,6 +17,7 @@ from entrypoints.http.problems import Problem, Refused, refusal
 from entrypoints.http.rate_limits import RateLimits
 from entrypoints.http.requests import header_values
 from wallet_core.commands import Command
+from wallet_core.events_feed import EventFeed
 from wallet_core.outcomes import Outcome
 from wallet_core.ports import Authenticator, Ledger, Principal, Reader, Unavailable
 from wallet_core.verify import AuditSource
@@ -50,6 +51,7 @@ class Service:
     timeout_s: float
     reads_max: int = READS_MAX
     is_full: Callable[[], bool] = attrs.field(kw_only=True, default=lambda: False)
+    events: EventFeed | None = attrs.field(kw_only=True, default=None)
     limits: RateLimits | None = attrs.field(kw_only=True, default=None)
     _reading: int = attrs.field(default=0, init=False)
     _abandoned: set["asyncio.Future[Sequence[Outcome]]"] = attrs.field(factory=set, init=False)
@@ -105,6 +107,15 @@ class Service:
     def reading(self) -> int:
         """How many reads are under way, or wait for a connection."""
         return self._reading
+
+    async def check_key(self, scope: HTTPScope, needed: str) -> None:
+        """Raise ``Refused`` unless the key is still good that an answer which takes long was asked for with."""
+        secret = _bearer(scope)
+        principal = None if secret is None else await self._in_time(self.authenticator.find(secret))
+        if principal is None:
+            raise _unauthenticated()
+        if needed not in principal.scopes:
+            raise refusal(types.FORBIDDEN, scope=needed)
 
     async def read(self, answer: Coroutine[Any, Any, T]) -> T:
         """Wait for an answer that changes nothing. Raises ``Refused`` if too many read, or the database is away."""

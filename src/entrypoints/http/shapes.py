@@ -154,6 +154,20 @@ class TransactionPage(Struct):
     next_cursor: str | None
 
 
+class Event(Struct):
+    """A transaction of the tenant, and the cursor to go on from after it."""
+
+    cursor: str
+    transaction: Transaction
+
+
+class EventPage(Struct):
+    """Events in their order, and the cursor to go on from, whether or not there are any."""
+
+    items: list[Event]
+    next_cursor: str
+
+
 class HoldPage(Struct):
     """A page of a wallet's holds, newest first."""
 
