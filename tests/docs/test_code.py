@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+from functools import cache
 from itertools import chain
 
 import click
@@ -108,3 +109,15 @@ def test_the_files_that_the_page_names_exist(name: str) -> None:
     folders = "|".join(("src", "tests", "docs", "deploy", "benchmarks", "scripts", "alembic", "examples", "frontend"))
     named = re.findall(rf"`((?:{folders})/[\w./-]*\w)`", prose(ROOT / name))
     assert sorted(each for each in {*named} - {*MADE} if not os.path.lexists(ROOT / each)) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_modules_that_the_page_names_exist_somewhere(name: str) -> None:
+    named = set(re.findall(r"`(?:[\w./-]*/)?(\w+\.py)`", prose(ROOT / name)))
+    assert sorted(named - module_names()) == []
+
+
+@cache
+def module_names() -> set[str]:
+    folders = ("src", "tests", "alembic", "benchmarks", "scripts", "examples", "docs")
+    return {path.name for folder in folders for path in (ROOT / folder).rglob("*.py")}
