@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, contextmanager, nullcontext
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import quote
 
 import asyncpg
@@ -33,7 +33,7 @@ from adapters.embedded_postgres_watch import watched
 from adapters.failpoints import Failpoints
 from adapters.faults import FaultyKeyValues, FaultyLedger, FaultyStore
 from adapters.ids import UuidV7
-from adapters.metrics.service import ServiceMetrics
+from adapters.observers import together
 from adapters.postgres import migrate
 from adapters.postgres.admin import SCOPES, SECRET_PREFIX, UNCHANGED, Admin, ApiKey, KeyState, Lifetime, Rotated, Tenant
 from adapters.postgres.api_keys import ApiKeys
@@ -48,6 +48,7 @@ from adapters.postgres.silence import Patience
 from adapters.postgres.unit_of_work import PostgresStore
 from adapters.redis.cache import RedisReplayCache
 from adapters.redis.store import KeyValues
+from adapters.tracing.setup import tracing_of
 from entrypoints import logs
 from entrypoints.http.app import create_app
 from entrypoints.http.buckets import Buckets
@@ -65,7 +66,9 @@ from wallet_core.group_commit import STACKED_COMMANDS_MIN, GroupCommit
 from wallet_core.ledger import BatchLedger
 from wallet_core.ports import Store, Unavailable
 from wallet_core.replays import CachedLedger
-from wallet_core.watching import UNWATCHED
+
+if TYPE_CHECKING:
+    from adapters.metrics.service import ServiceMetrics
 
 __all__ = [
     "DEFAULT_TENANT",
@@ -172,7 +175,8 @@ def application(settings: Settings, database_url: str, *, buckets: Buckets | Non
         history = HistoryWatch(connect(pool_size=1), [writing, reading])
         cache = _replay_cache(settings.redis_url, history, failpoints)
     metrics = None if settings.metrics is None else _metrics(settings)
-    observer = UNWATCHED if metrics is None else metrics.ledger
+    tracing = tracing_of(os.environ, version("wallet-service"))
+    observer = together([*([metrics.ledger] if metrics else []), *([tracing] if tracing else [])])
     events = EventFeed(PostgresEvents(reading))
     batches = AnnouncingLedger(BatchLedger(store, UuidV7(), stacks=True, observer=observer), events.announce)
     group = GroupCommit(
@@ -198,7 +202,7 @@ def application(settings: Settings, database_url: str, *, buckets: Buckets | Non
 
     if metrics:
         metrics.look_at_queue(group)
-        pools = {"write": writing, "read": reading, "proof": proving}
+        pools = {"write": writing, "read": reading, "keys": asking, "proof": proving}
         metrics.look_at_pools(pools, {"write": lambda: group.in_flight, "read": lambda: service.reading})
         metrics.look_at_cache(cache)
         metrics.look_at_logs(logs.dropped)
@@ -222,9 +226,11 @@ def application(settings: Settings, database_url: str, *, buckets: Buckets | Non
             await proving.dispose()
             if metrics:
                 metrics.gauges.stop()
+            if tracing:
+                await tracing.close()
             logs.end()
 
-    return create_app(
+    app = create_app(
         service,
         lifespan=[lifespan],
         lab=lab,
@@ -235,9 +241,13 @@ def application(settings: Settings, database_url: str, *, buckets: Buckets | Non
         ),
         cors_origins=settings.cors_origins,
     )
+    return tracing.around(app) if tracing else app
 
 
-def _metrics(settings: Settings) -> ServiceMetrics:
+def _metrics(settings: Settings) -> "ServiceMetrics":
+    # Imported where it is wanted.
+    from adapters.metrics.service import ServiceMetrics
+
     build = {"version": version("wallet-service"), "python": platform.python_version(), "schema": migrate.head()}
     return ServiceMetrics(
         [(operation.method, operation.path) for operation in OPERATIONS],

@@ -145,7 +145,7 @@ CACHE_LOOKUPS: Final = Metric(
 CACHE_DROPPED: Final = Metric("wallet_cache_dropped_total", "counter", "Receipts that the replay cache did not keep.")
 CACHE_FAILURES: Final = Metric("wallet_cache_failures_total", "counter", "Calls of the replay cache that failed.")
 PROBLEMS: Final = "wallet_http_problems_total"
-POOLS: Final = ("write", "read", "proof")
+POOLS: Final = ("write", "read", "keys", "proof")
 CONNECTIONS: Final = Metric(
     "wallet_database_connections",
     "gauge",

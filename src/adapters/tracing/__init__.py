@@ -1,0 +1,1 @@
+"""Traces, by OpenTelemetry, where its standard variables ask for them."""
