@@ -70,7 +70,7 @@ def test_the_remembered_refusals_are_named_apart_from_those_that_decide_nothing(
 
 
 def test_the_connections_to_plan_with_are_those_that_a_process_opens() -> None:
-    pools = bootstrap.LEDGER_CONNECTIONS + bootstrap.READER_CONNECTIONS + bootstrap.PROVING_CONNECTIONS
+    pools = sum(size for name, size in vars(bootstrap).items() if name.endswith("_CONNECTIONS"))
     assert f"at most {pools} connections to PostgreSQL" in text("how-to/production.md")
     assert f"workers × {pools + 1}" in text("how-to/production.md")
 
