@@ -20,6 +20,9 @@ from wallet_core import (
 )
 from wallet_core.events import BadCursor
 
+OF_READERS = True
+"""These tests are about what a reader tells, wherever it has it from."""
+
 
 async def transactions(world: World, limit: int = 500) -> list[Transaction]:
     """All that is told, page by page."""

@@ -21,6 +21,7 @@ import uvloop
 from litestar.types import ASGIApp
 
 from adapters.http_client import HttpLedger, HttpReader, Retries, Wire
+from adapters.http_client_events import HttpEvents
 from adapters.http_client_told import as_told
 from adapters.ids import UuidV7
 from adapters.postgres.admin import Admin, tenant_id_of
@@ -113,6 +114,7 @@ async def http_world(services: Services, *, reading: bool = False) -> AsyncItera
                 api_keys=api_keys,
                 wire=wires[0],
                 wire_an_hour_ago=wires[1],
+                events=HttpEvents(wires[0], api_keys),
             )
         finally:
             await engine.dispose()
