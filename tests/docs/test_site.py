@@ -58,6 +58,11 @@ class Fetched(HTMLParser):
             self.urls.append(given["href"])
 
 
+def test_make_builds_it_in_the_same_way() -> None:
+    (recipe,) = re.findall(r"^\t.* -m sphinx (.*) docs site$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {"--fail-on-warning", "--keep-going", "-b", "html"} <= set(recipe.split())
+
+
 def test_every_page_is_in_the_site(site: Path) -> None:
     pages = {page.relative_to(DOCS).with_suffix(".html") for page in DOCS.rglob("*.md")}
     assert len(pages) > 30
