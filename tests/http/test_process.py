@@ -218,14 +218,3 @@ def test_workers_end_when_their_parent_is_killed(database: str) -> None:
         workers = worker_pids(service)
         service.stop(signal.SIGKILL)
         assert eventually(lambda: not any(psutil.pid_exists(pid) for pid in workers))
-
-
-def test_a_key_that_is_revoked_is_honoured_for_seconds_only(database: str) -> None:
-    with serving(database) as service, service.client() as client:
-        made = run("keys", "create", "--name", "till", "--scope", "read", WALLET_DATABASE_URL=database)
-        secret, id = made.stdout.strip(), made.stderr.split()[1]
-        headers = {"authorization": f"Bearer {secret}"}
-        assert client.get("/v1/wallets", headers=headers).status_code == 200
-        assert problem_of(client.post("/v1/wallets", headers=headers)) == "forbidden"
-        assert run("keys", "revoke", id, WALLET_DATABASE_URL=database).returncode == 0
-        assert eventually(lambda: client.get("/v1/wallets", headers=headers).status_code == 401)
