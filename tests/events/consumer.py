@@ -18,7 +18,7 @@ from adapters.http_client import connect
 from adapters.http_client_events import follow
 from adapters.http_client_reads import Reads
 
-PAGE_EVENTS: Final = 20
+PAGE_EVENTS: Final = 200
 
 
 @attrs.frozen

@@ -23,7 +23,9 @@ from wallet_core.ports import Names
 
 D: Final = id_number(0xD)
 KILLS: Final = 3
-EVENTS_BETWEEN: Final = 40
+EVENTS_BETWEEN: Final = 100
+OPEN_S: Final = 0.4
+"""How long late transactions stay open: longer than the consumer is behind."""
 WAIT_S_MAX: Final = 30.0
 
 
@@ -56,7 +58,7 @@ async def commit_late(world: HttpWorld, stop: asyncio.Event) -> int:
             command = credit(f"late-{number}", D, 1)
             snapshot = await unit.load(Names((command.key,), (D,), (), ()))
             await unit.append(decide_batch(snapshot, (command,), world.ids(snapshot.now)).changes)
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(OPEN_S)
             await unit.commit()
         number += 1
     return number
