@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-dev ui run test lint format lock wheel docs bench torture clean
+.PHONY: help setup setup-dev ui run test lint format lock wheel docs bench torture fuzz audit sbom clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -58,6 +58,9 @@ docs: setup-dev ## build the site of the documents into site/, which needs no ne
 
 torture: setup-dev ## break everything under load for MINUTES (default 5), and check; SEED= repeats a schedule
 	$(BIN)/wallet torture --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED)) --report torture.html $(TORTURE_ARGS)
+
+fuzz: setup-dev ## send the API what it allows and what it forbids for MINUTES (default 5), and check; SEED= begins as before
+	PYTHONPATH=src $(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
 
 bench: setup-dev ## measure on this machine, in about ten minutes; BENCH_ARGS="--seconds 2 --parts yardstick credits"
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)

@@ -67,6 +67,26 @@ def test_every_problem_is_listed_for_an_operation_that_can_give_it() -> None:
     assert listed == set(ALL) - OF_NO_OPERATION
 
 
+def test_every_link_leads_to_an_operation_and_names_what_it_takes() -> None:
+    operations = {
+        operation["operationId"]: operation
+        for methods in document()["paths"].values()
+        for operation in methods.values()
+    }
+    links = [
+        link
+        for operation in operations.values()
+        for response in operation["responses"].values()
+        for link in response.get("links", {}).values()
+    ]
+    for link in links:
+        target = operations[link["operationId"]]
+        assert set(link.get("parameters", {})) <= {parameter["name"] for parameter in target["parameters"]}
+        assert ("requestBody" not in link) or "requestBody" in target
+    # The life of a wallet: from its opening, all that is done with it can be followed.
+    assert len({link["operationId"] for link in links}) >= 17
+
+
 def test_amounts_are_bounded_integers_everywhere() -> None:
     def integers(schema: Json, path: str) -> list[str]:
         if isinstance(schema, dict):

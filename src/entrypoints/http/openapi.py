@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from entrypoints.http.links import links_of
 from entrypoints.http.operation import EVERYWHERE, Operation
 from entrypoints.http.operations import OPERATIONS
 from entrypoints.http.problem_types import ProblemType
@@ -180,6 +181,8 @@ def _responses(operation: Operation) -> JsonObject:
     responses: JsonObject = {
         str(operation.status): _response("Success", "application/json", [a.__name__ for a in answers], common + own)
     }
+    if links := links_of(operation.id):
+        responses[str(operation.status)]["links"] = links
     if operation.streams:
         responses["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
     if operation.id == "getWallet":
