@@ -45,6 +45,7 @@ from adapters.postgres.migrate import MigrationError, SchemaState, SchemaStatus
 from adapters.postgres.reader import PostgresReader
 from adapters.postgres.schema import SERVICE_ROLE
 from adapters.postgres.silence import Patience
+from adapters.postgres.transfer import PostgresTransfer, TornTransfer, Writing
 from adapters.postgres.unit_of_work import PostgresStore
 from adapters.redis.cache import RedisReplayCache
 from adapters.redis.store import KeyValues
@@ -80,9 +81,12 @@ __all__ = [
     "CheckpointError",
     "Lifetime",
     "PostgresAudit",
+    "PostgresTransfer",
     "Prepared",
     "Rotated",
     "Tenant",
+    "TornTransfer",
+    "Writing",
     "administered",
     "administration",
     "application",
@@ -92,6 +96,7 @@ __all__ = [
     "prepared",
     "read_checkpoint",
     "schema_status",
+    "transfer",
     "upgrade",
     "verification",
     "write_checkpoint",
@@ -117,6 +122,12 @@ PROVING_CONNECTIONS: Final = 1
 CONNECT_MS_MIN: Final = 1_000
 VERIFICATION_IDLE_MS_MAX: Final = 60_000
 """How long a proof may take between two questions to the database, before the database lets go of its snapshot."""
+
+TRANSFER_CONNECTIONS: Final = 2
+"""One reads where wallets stand while the other writes the portion before."""
+TRANSFER_LOCK_MS_MAX: Final = 30_000
+TRANSFER_IDLE_MS_MAX: Final = 600_000
+"""How long whoever takes an export in may pause, before the database lets go of its snapshot."""
 
 DRAIN_S_MAX: Final = 20.0
 """How long the end of the service waits for batches that are still being carried out, in seconds. With the time that
@@ -355,6 +366,29 @@ async def verification(url: str) -> AsyncIterator[PostgresAudit]:
     )
     try:
         yield PostgresAudit(engine)
+    finally:
+        await engine.dispose()
+
+
+@asynccontextmanager
+async def transfer(url: str) -> AsyncIterator[PostgresTransfer]:
+    """Whole ledgers, read and written as the service's role: what is there can be neither changed nor deleted.
+
+    Raises what ``explained`` explains.
+    """
+    _require_usable(await migrate.status(url))
+    engine = create_engine(
+        url,
+        pool_size=TRANSFER_CONNECTIONS,
+        role=SERVICE_ROLE,
+        planner=INDEX_ONLY_PLANS,
+        statement_timeout_ms=0,
+        lock_timeout_ms=TRANSFER_LOCK_MS_MAX,
+        idle_in_transaction_timeout_ms=TRANSFER_IDLE_MS_MAX,
+        application_name="wallet-transfer",
+    )
+    try:
+        yield PostgresTransfer(engine)
     finally:
         await engine.dispose()
 

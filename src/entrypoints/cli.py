@@ -24,6 +24,7 @@ from entrypoints.keys_command import keys
 from entrypoints.settings import Settings
 from entrypoints.tenants_command import audit, tenants
 from entrypoints.torture_command import torture
+from entrypoints.transfer_command import export, import_
 from entrypoints.verify_command import verify
 from entrypoints.wallet import PEOPLE, people_command
 
@@ -91,6 +92,8 @@ def serve() -> None:
 
 main.add_command(verify)
 main.add_command(torture)
+main.add_command(export)
+main.add_command(import_)
 for name in PEOPLE:
     main.add_command(people_command(name), name)
 main.add_command(keys)

@@ -63,10 +63,12 @@ class PostgresAudit:
             with _reading():
                 session = await stack.enter_async_context(open_session(self._engine))
                 await session.begin_snapshot()
-            yield _PostgresView(session, tenant)
+            yield PostgresView(session, tenant)
 
 
-class _PostgresView:
+class PostgresView:
+    """A tenant, as the snapshot of a session shows it."""
+
     def __init__(self, session: Session, tenant: UUID) -> None:
         self._session = session
         self._tenant = tenant

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-TIMEOUT_S_DEFAULT: Final = 30.0
+TIMEOUT_S_DEFAULT: Final = 10.0
 
 _OPTIONS: Final = ("url", "api_key", "local", "as_json", "minor", "timeout_s")
 
