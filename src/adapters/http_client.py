@@ -35,7 +35,7 @@ from adapters.http_client_reader import HttpReader
 from adapters.http_client_reads import Reads
 from adapters.http_client_retries import Retries
 from adapters.http_client_told import UNTOLD_HASH, UNTOLD_ID, UNTOLD_INTENT, UNTOLD_KIND, UNTOLD_TIME, Verification
-from adapters.http_client_wire import Problem, Wire
+from adapters.http_client_wire import CONNECTIONS_MAX, Problem, Wire
 from wallet_core import outcomes
 from wallet_core.checks import InvalidCommand
 from wallet_core.commands import (
@@ -87,7 +87,6 @@ __all__ = [
     "connect",
 ]
 
-CONNECTIONS_MAX: Final = 100
 IDLE_S_MAX: Final = 30.0
 """How long a connection that nobody uses is kept. Less than the service keeps it (75 s), so that a request is hardly
 ever sent on one that is being closed at that moment."""
@@ -114,9 +113,11 @@ class Opened:
 def connect(base_url: str, retries: Retries | None = None, http: httpx.AsyncClient | None = None) -> Wire:
     """A way to the service at this URL, with connections that are kept: to be closed with ``aclose`` of its ``http``.
 
-    Bring ``http`` for what httpx can do: certificates, proxies, hooks. Times are ``retries``'.
+    Bring ``http`` for what httpx can do: certificates, proxies, hooks. Times are ``retries``', and the limit of its
+    connections, if it has one, should be ``CONNECTIONS_MAX`` or more.
     """
-    limits = httpx.Limits(max_connections=CONNECTIONS_MAX, keepalive_expiry=IDLE_S_MAX)
+    # It is the wire that bounds how many are in use.
+    limits = httpx.Limits(max_keepalive_connections=CONNECTIONS_MAX, keepalive_expiry=IDLE_S_MAX)
     return Wire(http or httpx.AsyncClient(limits=limits), base_url.rstrip("/"), retries or Retries())
 
 

@@ -6,12 +6,14 @@ what to send next (its members ``outcome`` and ``retry``). Without an answer nob
 
 import asyncio
 import json
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, Self
 from urllib.parse import quote
 
+import anyio
 import attrs
 import httpx
 
@@ -23,6 +25,7 @@ CONNECT_SHARE_MAX: Final = 0.9
 """The share of an attempt's time that its connection may take: so that a connection which is never made is seen as
 that, and not as an answer which never came."""
 
+CONNECTIONS_MAX: Final = 100
 BATCH_PATH: Final = "/v1/batches"
 UNPROCESSED: Final = frozenset({408, 425, 429})
 """Statuses by which a proxy asks for the same again (RFC 9110, section 15.5.9; RFC 8470; RFC 6585)."""
@@ -130,17 +133,37 @@ Reply = Answer | Problem | NoAnswer
 
 @attrs.frozen
 class Wire:
-    """A service, and the connections to it. ``retries`` says how long to insist, and how long to wait for what."""
+    """A service, and the connections to it. ``retries`` says how long to insist, and how long to wait for what.
+
+    At most ``CONNECTIONS_MAX`` requests are under way, so that none waits for a connection inside ``http``: one that
+    gives up there just as it is given a connection takes it along, for good (httpcore 1.0.9).
+    """
 
     http: httpx.AsyncClient
     base_url: str
     retries: Retries
+    _room: asyncio.Semaphore = attrs.field(
+        init=False, factory=lambda: asyncio.Semaphore(CONNECTIONS_MAX), eq=False, repr=False
+    )
 
     async def send(self, api_key: str, request: Request, timeout_s: float) -> Reply:
         """Send a request once, and wait for its answer for at most ``timeout_s``."""
         connect_s = min(self.retries.connect_s, timeout_s * CONNECT_SHARE_MAX)
+        began = time.monotonic()
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(connect_s):
+                await self._room.acquire()
+        except TimeoutError:
+            return NoAnswer(f"no connection: {CONNECTIONS_MAX} requests are under way", in_doubt=False)
+        try:
+            return await self._send(api_key, request, timeout_s - (time.monotonic() - began), connect_s)
+        finally:
+            self._room.release()
+
+    async def _send(self, api_key: str, request: Request, timeout_s: float, connect_s: float) -> Reply:
+        try:
+            # Not asyncio's, which would break into what httpcore does to give a connection back, and lose it too.
+            with anyio.fail_after(timeout_s):
                 response = await self.http.request(
                     request.method,
                     self.base_url + _target(request),
