@@ -18,7 +18,7 @@ import pytest
 
 from adapters.embedded_postgres import DATABASE, EmbeddedPostgres
 from adapters.embedded_postgres_processes import account_for, end_processes, give
-from adapters.http_client import WalletClient
+from adapters.http_client import Done, WalletClient
 from adapters.postgres.admin import Admin
 from adapters.postgres.engine import create_engine
 from adapters.postgres.migrate import upgrade
@@ -47,6 +47,7 @@ VERIFY_ALL, VERIFY_SINCE = VERIFY.splitlines()
 WRITERS: Final = 6
 EARLY: Final = 60
 LATE: Final = 60
+AT_ONCE: Final = 20
 
 
 @attrs.define
@@ -234,7 +235,13 @@ async def _send_again(url: str, disaster: Disaster) -> set[str]:
     """Have clients send all that they have written down. Returns the keys that were there."""
     async with WalletClient(url, disaster.api_key) as client:
         keys = sorted(disaster.early | disaster.late)
-        done = await asyncio.gather(*(client.credit(disaster.wallet, 1, key=key) for key in keys))
+        room = asyncio.Semaphore(AT_ONCE)
+
+        async def send(key: str) -> Done:
+            async with room:
+                return await client.credit(disaster.wallet, 1, key=key)
+
+        done = await asyncio.gather(*map(send, keys))
         wallet = await client.wallet(disaster.wallet)
         assert (wallet.balance, wallet.version) == (len(keys), len(keys) + 1)
         return {each.key for each in done if each.replayed}
