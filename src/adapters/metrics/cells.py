@@ -129,6 +129,11 @@ class Worker:
     def others(self) -> Sequence[Told]:
         return [told for number in self._numbers() if number != self.worker and (told := self._read(number))]
 
+    def close(self) -> None:
+        """Leave the cells to whoever comes next."""
+        # The mapping has a descriptor of its own, which would keep the lock.
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
     def _numbers(self) -> list[int]:
         names = [path.name for path in self._folder.iterdir() if path.name.startswith(self._prefix)]
         return sorted(int(name.removeprefix(self._prefix)) for name in names)
