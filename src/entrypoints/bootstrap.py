@@ -416,6 +416,11 @@ async def _prepare(settings: Settings, url: str) -> str | None:
     if settings.auto_migrate:
         await migrate.upgrade(url)
     async with administration(url) as admin:
+        if await migrate.events_have_fallen_back(url):
+            raise BootstrapError(
+                "the database was loaded from a dump of another server, where more had happened than on this one, "
+                "and new events would come before old ones: run `wallet db upgrade`"
+            )
         if settings.bootstrap_api_key is not None:
             state = await _ensure_key(admin, settings.bootstrap_api_key)
             if state != "active":

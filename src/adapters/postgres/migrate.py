@@ -18,6 +18,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from adapters.postgres import event_clock
 from adapters.postgres.engine import create_engine
 
 LOCK_KEY: Final = 0x77616C6C6574
@@ -57,6 +58,8 @@ async def upgrade(dsn: str) -> None:
 
     Each revision is one transaction. Several processes may do this at once: one migrates, the others wait for it.
     Runs as the URL's own user, who must own the tables. Raises `MigrationError`, and the driver's errors.
+
+    Where the database was loaded from a dump of another server, new events are made to come after those that are there.
     """
     async with _alone_in_this_process(), _connect(dsn) as connection:
         await _become_the_only_process(connection)
@@ -66,6 +69,14 @@ async def upgrade(dsn: str) -> None:
                 await connection.run_sync(_upgrade)
             except CommandError as error:
                 raise MigrationError(str(error)) from error
+        if state is not SchemaState.AHEAD:
+            await event_clock.catch_up(connection)
+
+
+async def events_have_fallen_back(dsn: str) -> bool:
+    """Whether new events would come before those that are there, until there was an upgrade."""
+    async with _connect(dsn) as connection:
+        return await event_clock.has_fallen_back(connection)
 
 
 async def status(dsn: str) -> SchemaStatus:
