@@ -17,6 +17,7 @@ CHECKED := $(wildcard src tests scripts benchmarks alembic examples docs/conf.py
 # Two cores are counted on, and a third process keeps them busy while others wait.
 # For instance: make test PYTEST_ARGS="-n 0 -k contract"
 PYTEST_ARGS ?= -n 3 --dist loadfile
+SBOM ?= dist
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +62,20 @@ torture: setup-dev ## break everything under load for MINUTES (default 5), and c
 
 fuzz: setup-dev ## send the API what it allows and what it forbids for MINUTES (default 5), and check; SEED= begins as before
 	PYTHONPATH=src $(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
+
+audit: setup-dev ## ask for known vulnerabilities of what is locked; fails too where nobody can be asked
+	$(BIN)/python scripts/audit.py
+
+# By the lock, not by what is installed here: it is what the service is made of everywhere. What depends on what is not in
+# it, which a warning would say each time. npm loses packages where it goes by its lock alone.
+sbom: setup-dev $(if $(wildcard frontend/package.json),frontend/node_modules/.stamp-npm) ## list what the service is made of, as CycloneDX, in dist/
+	mkdir -p $(SBOM)
+	PYTHONWARNINGS=ignore::UserWarning $(BIN)/cyclonedx-py requirements requirements/runtime.txt --pyproject pyproject.toml --output-reproducible \
+		--of JSON -o $(SBOM)/sbom-python.cdx.json
+ifneq ($(wildcard frontend/package.json),)
+	cd frontend && npm sbom --loglevel=error --sbom-format cyclonedx --omit dev \
+		> $(abspath $(SBOM))/sbom-frontend.cdx.json
+endif
 
 bench: setup-dev ## measure on this machine, in about ten minutes; BENCH_ARGS="--seconds 2 --parts yardstick credits"
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)

@@ -265,7 +265,7 @@ class EmbeddedPostgres:
         raise self._never_ready()
 
     def _create_database(self) -> None:
-        if not self._sql("postgres", f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'"):
+        if not self._sql("postgres", f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'"):  # noqa: S608 - a constant
             self._sql("postgres", f"CREATE DATABASE {DATABASE}")
 
     def _require_durable(self) -> None:

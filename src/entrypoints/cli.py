@@ -133,7 +133,7 @@ def _bind(host: str, port: int) -> socket.socket:
 
 def _announce(settings: Settings, port: int, prepared: Prepared) -> None:
     """Say where the service is, once it answers."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - compared with
     origin = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     # After the fragment sign: the key stays in the browser, and is in no server's log.
     link = f"{origin}/#key={prepared.api_key}" if prepared.api_key else f"{origin}/"

@@ -27,7 +27,7 @@ from adapters.postgres.key_records import (
 )
 from adapters.postgres.schema import RATE_LIMIT_MAX, api_keys, tenants
 
-SECRET_PREFIX: Final = "wk_"
+SECRET_PREFIX: Final = "wk_"  # noqa: S105 - what every key begins with
 """Lets scanners of source code and logs recognise a key that got out."""
 KEY_NAME_LENGTH_MAX: Final = 100
 LIFETIME_MAX: Final = timedelta(days=36_525)

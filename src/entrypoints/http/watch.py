@@ -47,7 +47,7 @@ class RequestLog:
         is_slow = seconds >= self.slow_s and scope["state"].get("route") not in LONG_BY_NATURE
         if status >= 500 or is_slow:
             self._log(logging.WARNING, scope, status, seconds)
-        elif self.share and random.random() < self.share:
+        elif self.share and random.random() < self.share:  # noqa: S311 - a sample, not a secret
             self._log(logging.INFO, scope, status, seconds)
 
     def _log(self, level: int, scope: HTTPScope, status: int, seconds: float) -> None:
