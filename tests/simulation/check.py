@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from operator import itemgetter
 from uuid import UUID
 
 from tests.concurrency.contents import Contents
@@ -11,6 +12,7 @@ from tests.concurrency.proof import prove
 from tests.concurrency.violations import Deadlocked, DoubleEffect, Phantom, Unexplained, WrongOrder
 from tests.simulation.coverage import EXPIRED
 from tests.simulation.server import Server
+from tests.simulation.tables import Tables
 from tests.simulation.world import World
 from wallet_core import Applied, Fenced, KeyFenced, KeyReused, Rejected, Replayed
 
@@ -29,6 +31,7 @@ def check_tenant(world: World) -> None:
         if sum(outcomes.get(key) == "applied" for key in keys) > 1:
             raise DoubleEffect(f"what was wanted once was done under each of the keys {keys}")
     _check_times(contents)
+    _check_events(world.server.tables[world.tenant])
     if any(hold.status == "expired" for hold in contents.holds):
         world.server.log.cover(EXPIRED)
 
@@ -37,6 +40,8 @@ def check_server(server: Server) -> None:
     """Raise the ``Violation`` that the transactions show, if they show any."""
     if server.locks.deadlocks:
         raise Deadlocked(server.locks.deadlocks[0])
+    if server.locks.order.behind:
+        raise WrongOrder(f"committed where readers have been before: {server.locks.order.behind[0]}")
     if server.locks.holders:
         raise Unexplained(f"after all has ended somebody still has {list(server.locks.holders)}")
 
@@ -50,6 +55,19 @@ def _check_origins(calls: Sequence[Call], outcomes: Mapping[str, str]) -> None:
         told = [call.outcome for call in same_key]
         if key in outcomes and all(isinstance(outcome, (*_SAYS_NO, Replayed)) for outcome in told):
             raise Phantom(f"{key} was decided, and everybody was told that it was not they: {told}")
+
+
+def _check_events(tables: Tables) -> None:
+    """Among the events, the transactions of a wallet are in the order of its versions."""
+    in_order = sorted(tables.transactions.values(), key=itemgetter("position", "lsn", "id"))
+    places = {row["id"]: place for place, row in enumerate(in_order)}
+    last: dict[UUID, int] = {}
+    for wallet_id, version in sorted(tables.entries):
+        for entry in tables.entries[wallet_id, version]:
+            place = places[entry["transaction_id"]]
+            if place <= last.get(wallet_id, -1):
+                raise WrongOrder(f"version {version} of {wallet_id} comes before the one before it")
+            last[wallet_id] = place
 
 
 def _check_times(contents: Contents) -> None:

@@ -103,10 +103,11 @@ def _insert(table: str, schema: Table) -> "Write":
 
     async def insert(w: Writing, p: Parameters) -> int:
         written = 0
+        computed = w.transaction.place(w.lacking) if table == "transactions" else {}
         for place in range(len(p["x_created_at"])):
             if place:
                 await w.between_rows()
-            row = {name: p[parameter][place] for name, parameter in parameters}
+            row = {**{name: p[parameter][place] for name, parameter in parameters}, **computed}
             check(table, row)
             if await w.transaction.claim(list(w.tables.unique(table, row)), w.tables):
                 w.transaction.write(w.tables, table, row)

@@ -51,6 +51,8 @@ class Server:
         self.log = log
         self.lacking = lacking
         self.locks = Locks(loop, log, LOCK_TIMEOUT_S)
+        positions = [row["position"] for each in self.tables.values() for row in each.transactions.values()]
+        self.locks.order.assigned = self.locks.order.ended = max(positions, default=0)
         self.kill: Callable[[Process], None] = loop.kill
         self.up = True
         self.storm = 0

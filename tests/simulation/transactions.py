@@ -12,6 +12,7 @@ import asyncpg
 
 from tests.simulation.log import Log
 from tests.simulation.loop import VirtualLoop, fail, settle
+from tests.simulation.order import Order, Place
 from tests.simulation.tables import Key, Row, Tables
 
 DEADLOCK_S: Final = 1.0
@@ -29,6 +30,7 @@ class Locks:
         self.log = log
         self.lock_timeout_s = lock_timeout_s
         self.holders: dict[Key, Transaction] = {}
+        self.order = Order()
         self.deadlocks: list[str] = []
         """Deadlocks among the service's own transactions that an order of locking should have made impossible."""
 
@@ -46,6 +48,8 @@ class Transaction:
         self._waiters: list[asyncio.Future[None]] = []
         self._held: list[Key] = []
         self.written: list[tuple[Tables, str, Row]] = []
+        self.xid: int | None = None
+        """Its id, once it has locked or written something."""
 
     async def claim(self, keys: list[Key], tables: Tables) -> bool:
         """Have these unique values for a row to insert; False if a committed row has one of them.
@@ -83,12 +87,20 @@ class Transaction:
 
     def write(self, tables: Tables, table: str, row: Row) -> None:
         """Have the row written when the transaction commits."""
+        self._locks.order.logged += 1
         self.written.append((tables, table, row))
+
+    def place(self, lacking: frozenset[str]) -> Place:
+        """Where the transactions that a statement inserts come among the events."""
+        return self._locks.order.place(self._begun(), lacking)
 
     def commit(self) -> None:
         """Keep what was written, and let go of everything."""
+        order = self._locks.order
         for tables, table, row in self.written:
             tables.put(table, row)
+            if table == "transactions" and row["position"] < order.horizon:
+                order.behind.append(f"{row['idempotency_key']} at {row['position']}, horizon {order.horizon}")
         self._end()
 
     def abort(self) -> None:
@@ -105,11 +117,19 @@ class Transaction:
         if not self.open:
             # It ended while it waited, with its connection.
             raise ConnectionResetError("connection lost")
+        self._begun()
         self._locks.holders[key] = self
         self._held.append(key)
 
+    def _begun(self) -> int:
+        if self.xid is None:
+            self.xid = self._locks.order.begin()
+        return self.xid
+
     def _end(self) -> None:
         self.open = False
+        if self.xid is not None:
+            self._locks.order.end(self.xid)
         for key in self._held:
             del self._locks.holders[key]
         for waiter in self._waiters:

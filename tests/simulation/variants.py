@@ -18,12 +18,14 @@ from tests.concurrency.violations import (
     Phantom,
     Unexplained,
     Violation,
+    WrongOrder,
     WrongReceipt,
 )
 from tests.simulation.cache import BlindCache
 from tests.simulation.clients import NEW_KEY_FOR_RETRIES
 from tests.simulation.cluster import Setup
 from tests.simulation.ledger import StackingLedger
+from tests.simulation.order import SNAPSHOT
 from tests.simulation.queries import GUARD
 from tests.simulation.session import COMMIT_BEFORE_ANSWER, ModelSession
 from tests.simulation.tables import ENTRY_VERSION, TRANSACTION_KEY
@@ -114,5 +116,6 @@ VARIANTS: Final[Mapping[str, Variant]] = {
     "confident": Variant(Setup(ledger=ConfidentLedger), Phantom),
     "landing": Variant(Setup(ledger=HastyLedger), WrongReceipt),
     "new-key": Variant(Setup(lacking=frozenset({NEW_KEY_FOR_RETRIES})), DoubleEffect),
+    "snapshot": Variant(Setup(lacking=frozenset({SNAPSHOT})), WrongOrder),
     "blind": Variant(Setup(cache=BlindCache), WrongReceipt, schedules_max=3_000),
 }
