@@ -1,4 +1,4 @@
-"""What the site of the documents takes from the code: the API, the problems, and the order of the pages.
+"""What the site of the documents takes from the code: the API, the problems, the tables, and the order of the pages.
 
 `docs/conf.py` has Sphinx call `fill` for each page that it reads. A line ``<!-- generated: NAME -->`` becomes what
 `GENERATED` makes of the code, so that these parts of the reference cannot be out of date. The pages that list others
@@ -11,6 +11,10 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
+
+from adapters.postgres.schema import metadata
 from entrypoints.http.documents import OUTCOMES, RETRIES
 from entrypoints.http.openapi import SCHEMAS, build_document
 from entrypoints.http.problem_types import ProblemType
@@ -47,14 +51,13 @@ def tables_of_contents(text: str, docname: str, pages: Collection[str]) -> str:
         title: {f"{folder}/{name}".lstrip("/"): shown for shown, name in _ITEM.findall(body)}
         for title, body in _SECTION.findall(text)
     }
-    if not folder:
-        named = {name for section in sections.values() for name in section}
-        inside = {name.partition("/")[0] for name in LISTING if "/" in name}
-        sections[UNLISTED] = {
-            name: ""
-            for name in sorted(pages)
-            if name not in {*named, *LISTING} and name.partition("/")[0] not in inside
-        }
+    named = {name for section in sections.values() for name in section}
+    elsewhere = {posixpath.dirname(name) for name in LISTING} - {folder}
+    sections[UNLISTED] = {
+        name: ""
+        for name in sorted(pages)
+        if name not in {*named, *LISTING} and name.startswith(folder) and posixpath.dirname(name) not in elsewhere
+    }
     return "".join(_table_of_contents(title, section) for title, section in sections.items() if section)
 
 
@@ -91,7 +94,24 @@ def problems() -> str:
     return f"## A rule refused it\n\n{decided}\n## Nothing was decided\n\n{undecided}"
 
 
-GENERATED: Final[Mapping[str, Callable[[], str]]] = {"operations": operations, "shapes": shapes, "problems": problems}
+def tables() -> str:
+    """The tables and their constraints, as SQL."""
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call] # the library publishes it without types
+    parts = []
+    for table in metadata.sorted_tables:
+        indexes = sorted(table.indexes, key=lambda index: str(index.name))
+        statements: list[DDLElement] = [CreateTable(table), *map(CreateIndex, indexes)]
+        sql = ";\n\n".join(str(statement.compile(dialect=dialect)).strip() for statement in statements)
+        parts.append(f"## {table.name}\n\n```sql\n{sql};\n```\n".replace("\t", "    "))
+    return "\n".join(parts)
+
+
+GENERATED: Final[Mapping[str, Callable[[], str]]] = {
+    "operations": operations,
+    "shapes": shapes,
+    "problems": problems,
+    "tables": tables,
+}
 
 
 def _operation(call: str, operation: Json, schemas: Json) -> str:

@@ -1,5 +1,6 @@
 """The reference and the how-to pages leave nothing out, and say what the code says."""
 
+import inspect
 import re
 
 from entrypoints import bootstrap
@@ -17,6 +18,7 @@ from entrypoints.settings import (
     Settings,
 )
 from tests.docs.pages import ROOT
+from tests.migrations.test_privileges import ALLOWED
 
 ROW = re.compile(r"^\| `(WALLET_[A-Z_]+)` \| (.+) \| (.+) \|$", re.MULTILINE)
 BOUNDS = {
@@ -70,7 +72,9 @@ def test_the_remembered_refusals_are_named_apart_from_those_that_decide_nothing(
 
 
 def test_the_connections_to_plan_with_are_those_that_a_process_opens() -> None:
-    pools = sum(size for name, size in vars(bootstrap).items() if name.endswith("_CONNECTIONS"))
+    sizes = re.findall(r"pool_size=(\w+_CONNECTIONS)", inspect.getsource(bootstrap.application))
+    pools = sum(vars(bootstrap)[name] for name in sizes)
+    assert len(sizes) > 3
     assert f"at most {pools} connections to PostgreSQL" in text("how-to/production.md")
     assert f"workers × {pools + 1}" in text("how-to/production.md")
 
@@ -82,3 +86,8 @@ def test_every_decision_is_in_their_list_under_its_title() -> None:
         for page in (ROOT / "docs/decisions").glob("0*")
     }
     assert listed == pages
+
+
+def test_every_table_is_in_the_reference_with_what_the_service_may_do() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| .+ \| ?([A-Z, ]*)\|$", text("reference/database.md"), re.MULTILINE)
+    assert {table: set(re.findall(r"\w+", may)) for table, may in rows} == ALLOWED

@@ -115,9 +115,14 @@ def test_links_that_lead_nowhere_stop_the_build(tmp_path: Path) -> None:
 
 def test_a_page_that_no_list_names_is_found_by_its_readers_all_the_same() -> None:
     text = "# Here\n\n## Learn\n\n- [One](one.md): first\n- [Two](how-to/two.md)\n"
-    filled = fill(text, "index", ["index", "one", "how-to/two", "three", "decisions/README", "decisions/0001-x"])
-    contents = re.findall(r":caption: (\w+)\n\n(.*?)\n```", filled, re.DOTALL)
-    assert contents == [("Learn", "One </one>\nTwo </how-to/two>"), ("More", "/three")]
+    pages = ["index", "one", "how-to/two", "three", "decisions/README", "decisions/0001-x", "decisions/0002-y"]
+
+    def contents(text: str, name: str) -> list[tuple[str, str]]:
+        return re.findall(r":caption: (\w+)\n\n(.*?)\n```", fill(text, name, pages), re.DOTALL)
+
+    assert contents(text, "index") == [("Learn", "One </one>\nTwo </how-to/two>"), ("More", "/three")]
+    decisions = contents("# Decisions\n\n## First\n\n- [1. X](0001-x.md)\n", "decisions/README")
+    assert decisions == [("First", "1. X </decisions/0001-x>"), ("More", "/decisions/0002-y")]
 
 
 def test_what_is_to_be_generated_and_cannot_be_stops_the_build() -> None:
