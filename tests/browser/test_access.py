@@ -56,6 +56,24 @@ def test_asks_for_a_key_and_says_when_the_service_does_not_take_it(context: Brow
     assert page.evaluate("sessionStorage.length") == 0
 
 
+def test_a_key_that_ends_while_it_is_used_leads_to_the_sign_in_page(ui: Ui, truth: Truth) -> None:
+    ui.go_to_wallet(truth.open())
+    problem = {
+        "type": "/problems/unauthenticated",
+        "title": "No",
+        "status": 401,
+        "outcome": "not_applied",
+        "retry": "never",
+    }
+    ui.page.route(
+        "**/v1/**", lambda route: route.fulfill(status=401, content_type="application/problem+json", json=problem)
+    )
+    ui.page.evaluate("dispatchEvent(new Event('visibilitychange'))")
+    expect(ui.page.get_by_label("API key")).to_be_visible()
+    expect(ui.page.get_by_role("alert")).to_contain_text("does not take this API key")
+    assert ui.page.evaluate("sessionStorage.getItem('wallet.api-key')") is None
+
+
 def test_a_write_left_open_is_not_sent_on_behalf_of_another_key(ui: Ui, truth: Truth) -> None:
     id = truth.open()
     ui.go_to_wallet(id)
