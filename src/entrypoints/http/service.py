@@ -68,7 +68,7 @@ class Service:
         if self.limits is not None and (wait_s := self.limits.wait_s(principal)):
             raise Refused(Problem(types.RATE_LIMITED, retry_after_s=math.ceil(wait_s)))
         if needed not in principal.scopes:
-            raise refusal(types.TENANT_SUSPENDED) if principal.suspended else refusal(types.FORBIDDEN, scope=needed)
+            raise _not_allowed(principal, needed)
         if needed == "write" and self.is_full():
             raise refusal(types.OVERLOADED)
         return principal
@@ -115,7 +115,7 @@ class Service:
         if principal is None:
             raise _unauthenticated()
         if needed not in principal.scopes:
-            raise refusal(types.FORBIDDEN, scope=needed)
+            raise _not_allowed(principal, needed)
 
     async def read(self, answer: Coroutine[Any, Any, T]) -> T:
         """Wait for an answer that changes nothing. Raises ``Refused`` if too many read, or the database is away."""
@@ -163,6 +163,10 @@ def _bearer(scope: HTTPScope) -> str | None:
     if not credential or len(credential) > CREDENTIAL_LENGTH_MAX or not credential.isascii():
         return None
     return credential.decode()
+
+
+def _not_allowed(principal: Principal, needed: str) -> Refused:
+    return refusal(types.TENANT_SUSPENDED) if principal.suspended else refusal(types.FORBIDDEN, scope=needed)
 
 
 def _unauthenticated() -> Refused:
