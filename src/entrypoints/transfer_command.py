@@ -213,10 +213,9 @@ def _failing() -> Iterator[None]:
         _leave(exit_codes.REFUSED, str(error))
     except Differs as error:
         _leave(exit_codes.CONFLICT, str(error))
-    except DatabaseUnusable as error:
-        _leave(exit_codes.UNAVAILABLE, str(error))
     except (SettingError, BootstrapError) as error:
-        _leave(exit_codes.REFUSED, str(error))
+        away = isinstance(error, DatabaseUnusable) or isinstance(error.__cause__, DatabaseUnusable)
+        _leave(exit_codes.UNAVAILABLE if away else exit_codes.REFUSED, str(error))
     except OSError as error:
         _leave(exit_codes.REFUSED, f"{error.filename or 'the file'}: {error.strerror or error}")
     except KeyboardInterrupt:

@@ -36,8 +36,8 @@ from entrypoints.transfer_format import (
 
 BLOCK: Final = 1024 * 1024
 PAGE: Final = 1_000
-WAITING_MAX: Final = PORTION
-"""How many transactions may come before those that they follow from. See ``transfer_check.in_turn``."""
+WAITING_MAX: Final = 2 * PORTION
+"""How many transactions may be waiting for one that the first of them follows from. See ``transfer_check.in_turn``."""
 
 Progress = Callable[[int, int], None]
 
@@ -171,9 +171,13 @@ class Importing:
 
     async def _write_waiting(self) -> None:
         standings = await self._standings()
-        ready, self._waiting = check.in_turn(self._waiting, standings)
-        if len(self._waiting) > WAITING_MAX:
-            raise FormatError(f"{_named(self._waiting[0])} does not follow from what comes before it")
+        ready, left = check.in_turn(self._waiting, standings)
+        if left:
+            # What it follows from may come yet. Until then nothing is written of the portion.
+            if len(self._waiting) > WAITING_MAX:
+                raise FormatError(_out_of_turn(left))
+            return
+        self._waiting = []
         if not ready:
             return
         proved = check.prove(ready, standings)
@@ -236,11 +240,10 @@ class Importing:
         """Everything has been read: nothing may be left, and nothing else be there."""
         if self.matched < self.there:
             raise Differs(self._first_difference())
-        if self._waiting:
-            await self._write_waiting()
         await self._landed()
         if self._waiting:
-            raise FormatError(f"{_named(self._waiting[0])} does not follow from what comes before it")
+            _, left = check.in_turn(self._waiting, await self._standings())
+            raise FormatError(_out_of_turn(left))
 
     async def _compare_states(self, portion: Portion) -> None:
         """Compare wallets and holds with what the transactions have made of them."""
@@ -263,6 +266,10 @@ class Importing:
         if not self._waiting:
             return f"{others}; its wallets were used after the export, or it is another tenant"
         return f"{others}, and not {_named(self._waiting[0])}, which is: it is not a part of the same ledger"
+
+
+def _out_of_turn(left: Sequence[Transaction]) -> str:
+    return f"{_named(left[0])} does not follow from what comes before it"
 
 
 def _named(transaction: Transaction) -> str:

@@ -99,6 +99,11 @@ class Misuse(click.UsageError):
 
     exit_code = exit_codes.REFUSED
 
+    def show(self, file: Any = None) -> None:
+        """Tell it in one line."""
+        path = "wallet" if self.ctx is None else self.ctx.command_path
+        click.echo(f"wallet: {' '.join(self.format_message().split())} ({path} --help tells more)", err=True)
+
 
 class Command(click.Command):
     """A command whose misuse has the exit code of everything that is the command's own fault."""

@@ -46,8 +46,12 @@ def ending(error: access.WalletError, amount: Amount) -> tuple[int, str]:
         case access.OutcomeUnknown():
             return exit_codes.UNKNOWN, f"nobody knows whether it was done ({error.why}). {how_to_find_out(error.key)}"
         case access.ServiceUnavailable():
-            again = f"; repeat it with --idempotency-key {error.key}" if error.key else "; try again"
-            return exit_codes.UNAVAILABLE, f"nothing was done, the service is not there ({error.why}){again}"
+            if error.key is None:
+                return exit_codes.UNAVAILABLE, f"the service is not there ({error.why}); try again"
+            return exit_codes.UNAVAILABLE, (
+                f"nothing was done, the service is not there ({error.why}). To go on: the same command, with or "
+                f"without --idempotency-key {error.key}"
+            )
         case access.NotFound():
             return exit_codes.REFUSED, f"{error}; is the API key of another tenant?" if error.thing else str(error)
         case access.Refused():
