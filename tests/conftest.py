@@ -1,7 +1,10 @@
 """What every test shares."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Final
 
 import pytest
 from hypothesis import settings
@@ -44,6 +47,48 @@ def database(databases: Databases) -> Iterator[str]:
     dsn = databases.create()
     yield dsn
     databases.drop(dsn)
+
+
+LONGEST_FIRST: Final = (
+    "torture/test_checker_is_checked.py",
+    "browser/test_access.py",
+    "simulation/test_schedules.py",
+    "faults/test_shutdown.py",
+    "http/test_process.py",
+    "browser/test_lab.py",
+    "torture/test_campaign.py",
+    "browser/test_writing.py",
+    "http/test_command_line.py",
+    "fuzz/test_fuzz.py",
+    "faults/test_overload.py",
+    "packaging/test_load_balancer.py",
+    "simulation/test_differential.py",
+    "packaging/test_distributions.py",
+    "faults/test_cuts_service.py",
+    "faults/test_failover.py",
+    "browser/test_lab_page.py",
+    "concurrency/test_crashes.py",
+    "tooling/test_benchmarks.py",
+    "verification/test_command.py",
+    "adapters/test_embedded_postgres_leftovers.py",
+    "http/test_lab.py",
+    "verification/test_under_load.py",
+)
+"""The files that take longest: from a minute and a half down to ten seconds."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several processes share the tests, begin with the long files: one that comes last keeps the others waiting.
+
+    Of itself, xdist begins with the files that have many tests, and many of the long ones have few.
+    """
+    if not hasattr(config, "workerinput"):
+        return
+    tests = Path(__file__).parent
+    rank = {tests / name: place for place, name in enumerate(LONGEST_FIRST)}
+    number = Counter(item.path for item in items)
+    items.sort(key=lambda item: (rank.get(item.path, len(rank)), -number[item.path], str(item.path)))
 
 
 def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
