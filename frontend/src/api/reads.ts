@@ -1,9 +1,10 @@
 import { keepPreviousData, type QueryClient, queryOptions, useQueryClient } from "@tanstack/react-query";
 import { client, dataOf, until } from "./client";
+import { isLive } from "./live";
 import { isMissing } from "./problem";
 import type { Kind, Wallet, WalletStatus } from "./shapes";
 
-/** How often an open page asks again, in milliseconds: changes made elsewhere appear well within 2 s. */
+/** How often an open page asks again, in milliseconds, where it is not told of changes, or they come without being told. */
 export const POLL_MS = 1_000;
 
 /** Entries of the balance chart: as many as one page of the list can have. */
@@ -40,8 +41,9 @@ export function walletQuery(queries: QueryClient, id: string) {
       }
       return { wallet, etag: response.headers.get("ETag") };
     },
-    // What is not there is not asked for again and again.
-    refetchInterval: ({ state: { error } }) => (isMissing(error) ? false : POLL_MS),
+    // What is not there is not asked for again and again. That a hold lapses is told only by the next write.
+    refetchInterval: ({ state: { data, error } }) =>
+      isMissing(error) || (isLive() && data?.wallet.held === 0) ? false : POLL_MS,
   });
 }
 
@@ -64,7 +66,8 @@ export function walletsQuery(filter: WalletFilter, cursor: string | undefined, l
           signal: until(signal),
         }),
       ),
-    refetchInterval: POLL_MS,
+    refetchInterval: ({ state: { data } }) =>
+      isLive() && data?.items.every(({ held }) => held === 0) ? false : POLL_MS,
     placeholderData: keepPreviousData,
   });
 }

@@ -1,6 +1,8 @@
 import { Skeleton } from "@mantine/core";
+import { useQueryClient } from "@tanstack/react-query";
 import { lazy, Suspense } from "react";
 import { Route, Switch } from "wouter";
+import { useChanges } from "../api/live";
 import { useApiKey } from "../api/session";
 import { WriterProvider } from "../intents/context";
 import { isWalletId } from "../wallets/labels";
@@ -16,6 +18,7 @@ const LabPage = lazy(() => import("../lab/LabPage"));
 /** The pages. A page more is a route here, a link in `Frame`, and a path that the service answers with the index. */
 export function App() {
   const apiKey = useApiKey();
+  useChanges(useQueryClient(), apiKey);
   if (apiKey === null) {
     return <SignInPage />;
   }
