@@ -11,6 +11,7 @@ import queue as queues
 import re
 import sys
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from logging.handlers import QueueHandler, QueueListener
 from typing import Any, Final
@@ -20,6 +21,9 @@ from entrypoints.settings import Settings
 
 LINES_MAX: Final = 10_000
 """How many lines may wait to be written. Further ones are dropped, and counted."""
+
+END_S_MAX: Final = 2.0
+"""How long the end waits for lines to be written, twice."""
 
 FINGERPRINT_DIGITS: Final = 12
 FIELDS: Final = "wallet_fields"
@@ -117,6 +121,23 @@ class _Queue(QueueHandler):
             self.dropped += 1
 
 
+class _Listener(QueueListener):
+    """Writes the lines. Its end is bounded: what reads them may have stopped reading."""
+
+    queue: "queues.Queue[logging.LogRecord | None]"
+
+    def enqueue_sentinel(self) -> None:
+        with suppress(queues.Full):
+            self.queue.put(None, timeout=END_S_MAX)
+
+    def stop(self) -> None:
+        """Write what waits, if that is done soon."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self.enqueue_sentinel()
+            thread.join(END_S_MAX)
+
+
 class Logs:
     """The logs of this process, from when it is made."""
 
@@ -124,7 +145,7 @@ class Logs:
         self._direct = logging.StreamHandler(sys.stderr)
         self._direct.setFormatter(Formatter(secrets_of(settings), as_json=settings.log_format == "json"))
         self._queued = _Queue(queues.Queue(LINES_MAX))
-        self._listener = QueueListener(self._queued.queue, self._direct)
+        self._listener = _Listener(self._queued.queue, self._direct)
         self._listener.start()
         root = logging.getLogger()
         for handler in root.handlers[:]:

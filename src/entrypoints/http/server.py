@@ -17,7 +17,8 @@ from typing import Final
 
 import uvicorn
 from litestar.types import ASGIApp
-from uvicorn.supervisors.multiprocess import Multiprocess
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from entrypoints.http.protocol import BoundedProtocol
 
@@ -30,6 +31,12 @@ GRACE_S_MAX: Final = 30
 
 START_S_MAX: Final = 60.0
 """How long the start waits for the processes, in seconds, before it stops telling that it has succeeded."""
+
+SILENT_S_MAX: Final = 30.0
+"""How long a process may be silent, in seconds, before it is replaced. A new one is until it has been set up, which on
+a busy machine takes longer than the 5 s of uvicorn: it would be killed, and the next one too."""
+
+PING_S_MAX: Final = 0.2
 
 STOP_S_MAX: Final = 60.0
 """How long the parent waits for its processes to end by themselves, in seconds: their requests, then their batches."""
@@ -122,6 +129,7 @@ class _Workers(Multiprocess):
         self, config: uvicorn.Config, listeners: Sequence[socket.socket], announce: Callable[[], None]
     ) -> None:
         super().__init__(config, list(listeners))
+        self._heard_at: dict[int | None, float] = {}
         self._announce = announce
 
     def init_processes(self) -> None:
@@ -137,6 +145,30 @@ class _Workers(Multiprocess):
                 del waiting[0]
         if not waiting:
             self._announce()
+
+    def keep_subprocess_alive(self) -> None:
+        """Put others in the place of processes that have died, or have been silent for too long."""
+        for number, process in enumerate(self.processes):
+            if self.should_exit.is_set():
+                return
+            now = time.monotonic()
+            if process.process.is_alive():
+                if process.ping(PING_S_MAX):
+                    self._heard_at[process.pid] = now
+                if now - self._heard_at.setdefault(process.pid, now) < SILENT_S_MAX:
+                    continue
+                logger.error("process %s was silent for %g s and is killed", process.pid, SILENT_S_MAX)
+                process.kill()
+            process.join()
+            if process.exitcode == STARTUP_FAILURE:
+                # The next one would fail in the same way.
+                logger.error("process %s did not start, so this one ends too", process.pid)
+                self.should_exit.set()
+                return
+            logger.warning("process %s ended with %s; another takes its place", process.pid, process.exitcode)
+            self._heard_at.pop(process.pid, None)
+            self.processes[number] = Process(self.config, self.sockets)
+            self.processes[number].start()
 
     def terminate_all(self) -> None:
         """Tell the processes to stop, and let go of the address: with theirs gone too, it refuses connections instead
