@@ -12,13 +12,20 @@ AXE: Final = ROOT / "frontend/node_modules/axe-core/axe.min.js"
 RULES: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 SIZES: Final = {"desktop": (1280, 900), "phone": (390, 844)}
 SCHEMES: Final[Sequence[Literal["light", "dark"]]] = ("light", "dark")
-# What moves comes to rest, and the chart is drawn anew.
-SETTLE_MS: Final = 300
+# What moves has come to rest, and what is drawn anew for another size or scheme has been: it is asked for with the next
+# frame, and again where that changed the size of something.
+SETTLED: Final = """async () => {
+    for (let frames = 0; frames < 4; frames++) {
+        await new Promise(requestAnimationFrame);
+        await Promise.allSettled(document.getAnimations().map((animation) => animation.finished));
+    }
+}"""
 
 
 def axe_violations(page: Page) -> list[str]:
     """What axe finds wrong, but for what is only of minor or moderate impact."""
-    page.evaluate(AXE.read_text())
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text())
     found = page.evaluate("(tags) => axe.run({ runOnly: tags, resultTypes: ['violations'] })", RULES)
     return [
         f"{each['id']}: {node['html']} {node['failureSummary']}"
@@ -36,7 +43,7 @@ def look_at(page: Page, name: str) -> list[str]:
         page.set_viewport_size({"width": width, "height": height})
         for scheme in SCHEMES:
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            page.wait_for_timeout(SETTLE_MS)
+            page.evaluate(SETTLED)
             # A dialog covers what one sees, so nothing below belongs to its picture.
             whole = page.get_by_role("dialog").count() == 0
             page.screenshot(path=ARTIFACTS / f"{name}-{scheme}-{size}.png", full_page=whole)

@@ -191,10 +191,11 @@ def a_conflict(ui: Ui, id: str, truth: Truth) -> None:
 
 
 def an_unknown_outcome(ui: Ui, id: str, truth: Truth) -> None:
+    ui.hurry()
     a_wallet(ui, id, truth)
     Wire(ui.page, ["lose request"] * 5)
     ui.move("Debit", "10")
-    ui.expect_message("Not known: Debit €10.00")
+    ui.expect_in_the_end("Not known: Debit €10.00")
 
 
 def a_success(ui: Ui, id: str, truth: Truth) -> None:

@@ -53,10 +53,11 @@ def test_a_lost_answer_is_asked_for_again_with_the_same_key(ui: Ui, truth: Truth
 
 def test_an_outcome_that_stays_unknown_is_said_and_asked_for_on_request(ui: Ui, truth: Truth) -> None:
     id = truth.open()
+    ui.hurry()
     ui.go_to_wallet(id)
     wire = Wire(ui.page, ["answer instead"] * ATTEMPTS, UNKNOWN)
     ui.move("Credit", "5")
-    message = ui.expect_message("Not known: Credit €5.00")
+    message = ui.expect_in_the_end("Not known: Credit €5.00")
     expect(message).to_contain_text("It may have happened, or not.")
     ui.expect_why_not(ui.button("Credit"), "First has to be settled: Credit €5.00")
     message.get_by_role("button", name="Ask again").click()
@@ -69,10 +70,11 @@ def test_an_outcome_that_stays_unknown_is_said_and_asked_for_on_request(ui: Ui, 
 
 def test_a_request_that_vanished_is_ruled_out(ui: Ui, truth: Truth) -> None:
     id = truth.open()
+    ui.hurry()
     ui.go_to_wallet(id)
     wire = Wire(ui.page, ["lose request"] * ATTEMPTS)
     ui.move("Credit", "5")
-    ui.expect_message("Not known: Credit €5.00").get_by_role("button", name="Rule it out").click()
+    ui.expect_in_the_end("Not known: Credit €5.00").get_by_role("button", name="Rule it out").click()
     ui.expect_message("Ruled out: Credit €5.00")
     assert truth.decision(wire.keys[0]) == "fenced"
     assert truth.changes(id) == []
@@ -84,21 +86,23 @@ def test_a_request_that_vanished_is_ruled_out(ui: Ui, truth: Truth) -> None:
 
 def test_ruling_out_what_has_happened_says_that_it_has(ui: Ui, truth: Truth) -> None:
     id = truth.open()
+    ui.hurry()
     ui.go_to_wallet(id)
     Wire(ui.page, ["lose answer"] * ATTEMPTS)
     ui.move("Credit", "5")
-    ui.expect_message("Not known: Credit €5.00").get_by_role("button", name="Rule it out").click()
+    ui.expect_in_the_end("Not known: Credit €5.00").get_by_role("button", name="Rule it out").click()
     ui.expect_message("Already done: Credit €5.00")
     assert truth.changes(id) == [500]
 
 
 def test_a_service_that_is_too_busy_did_nothing_and_that_is_said(ui: Ui, truth: Truth) -> None:
     id = truth.open()
+    ui.hurry()
     ui.go_to_wallet(id)
     status, body = OVERLOADED
     ui.page.route("**/credits", lambda route: route.fulfill(status=status, json=body))
     ui.move("Credit", "5")
-    message = ui.expect_message("Not done yet: Credit €5.00")
+    message = ui.expect_in_the_end("Not done yet: Credit €5.00")
     expect(message).to_contain_text("Nothing has happened.")
     message.get_by_role("button", name="Leave it").click()
     expect(message).to_be_hidden()

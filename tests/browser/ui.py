@@ -11,6 +11,11 @@ from tests.browser.service import API_KEY
 
 WRITES: Final = "**/v1/**"
 
+SKIP_MS: Final = 500
+"""A part of a pause, so that what follows on one is seen before the next is skipped."""
+LOOK_AGAIN_MS: Final = 20
+SKIPS_MAX: Final = 100
+
 
 @attrs.frozen
 class Ui:
@@ -60,6 +65,21 @@ class Ui:
         message = self.page.locator(".mantine-Alert-root", has_text=text)
         expect(message).to_be_visible()
         return message
+
+    def hurry(self) -> None:
+        """Let a test have the page's clock, from the next page on. It goes on by itself until then."""
+        self.page.clock.install()
+
+    def expect_in_the_end(self, text: str) -> Locator:
+        """The message that says so once all attempts are made, whose pauses are skipped; see ``hurry``."""
+        message = self.page.locator(".mantine-Alert-root", has_text=text)
+        for _ in range(SKIPS_MAX):
+            if message.is_visible():
+                break
+            self.page.clock.fast_forward(SKIP_MS)
+            # Here what is sent meanwhile is dealt with.
+            self.page.wait_for_timeout(LOOK_AGAIN_MS)
+        return self.expect_message(text)
 
     def expect_balance(self, text: str) -> None:
         expect(self.page.get_by_test_id("balance")).to_have_text(text)
