@@ -80,7 +80,7 @@ def test_who_is_waited_for_to_be_healthy_says_whether_it_is() -> None:
 def test_the_load_balancer_knows_the_instances_and_is_all_that_can_be_reached_from_outside() -> None:
     balancing = (ROOT / "deploy" / "haproxy.cfg").read_text()
     assert re.findall(r"^ *server (\S+) (\S+)$", balancing, re.MULTILINE) == [(n, f"{n}:8080") for n in INSTANCES]
-    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    published = {name: s["ports"] for name, s in SERVICES.items() if "ports" in s and "profiles" not in s}
     assert published == {"load-balancer": ["127.0.0.1:${PORT:-8080}:8080"]}
     assert COMPOSITION["networks"]["inside"] == {"internal": True}
     for name in ("postgres", "redis", "migrate"):
@@ -106,10 +106,36 @@ def test_whatever_starts_with_code_of_ours_may_do_as_little_as_possible() -> Non
         assert service["security_opt"] == ["no-new-privileges:true"]
 
 
+def test_who_watches_is_started_only_when_asked_for_and_reached_only_from_this_machine() -> None:
+    watching = {name: service for name, service in SERVICES.items() if "profiles" in service}
+    assert watching.keys() == {"prometheus", "grafana"}
+    assert all(service["profiles"] == ["observability"] for service in watching.values())
+    assert watching["prometheus"]["networks"] == ["inside"]
+    assert "ports" not in watching["prometheus"]
+    assert watching["grafana"]["ports"] == ["127.0.0.1:${GRAFANA_PORT:-3000}:3000"]
+    for service in watching.values():
+        for volume in service["volumes"]:
+            if volume.startswith("./"):
+                assert (ROOT / volume.split(":")[0]).exists()
+                assert volume.endswith(":ro")
+
+
+def test_prometheus_scrapes_each_instance_on_the_port_of_its_metrics_and_grafana_asks_prometheus() -> None:
+    (job,) = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
+    given = {name: {"WALLET_METRICS": OURS[name]["environment"]["WALLET_METRICS"]} for name in INSTANCES}
+    ports = {name: Settings.from_environment(variable).metrics for name, variable in given.items()}
+    assert job["static_configs"] == [{"targets": [f"{name}:{port}" for name, port in ports.items()]}]
+    (source,) = yaml.safe_load((ROOT / "deploy" / "grafana" / "datasources.yaml").read_text())["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+    (provider,) = yaml.safe_load((ROOT / "deploy" / "grafana" / "dashboards.yaml").read_text())["providers"]
+    assert any(f":{provider['options']['path']}/wallet.json:" in volume for volume in SERVICES["grafana"]["volumes"])
+
+
 def test_no_secret_and_no_registry_is_written_down() -> None:
     assert not re.search(r"://[^/ ]*:[^/ ]*@", TEXT)
     images = [service["image"] for service in SERVICES.values()]
-    assert all(re.fullmatch(r"\$\{[A-Z]+_IMAGE:-[a-z0-9.-]+(:[a-z0-9.-]+)?\}", image) for image in images), images
+    name = r"\$\{[A-Z]+_IMAGE:-([a-z]+/)?[a-z0-9.-]+(:[a-z0-9.-]+)?\}"
+    assert all(re.fullmatch(name, image) for image in images), images
 
 
 def test_the_page_about_it_names_settings_services_and_files_that_there_are() -> None:

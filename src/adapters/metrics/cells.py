@@ -1,7 +1,7 @@
 """Where the numbers are kept: a row of cells in memory, which with several workers is a file that they all can read.
 
 Adding to a cell takes 50 ns, and it is there for whoever asks, at once and after a crash. ``prometheus_client`` keeps a
-file for each process too, but takes a microsecond and more for each number (``docs/decisions/0015``).
+file for each process too, but takes a microsecond and more for each number (``docs/decisions/0016``).
 """
 
 import fcntl
