@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-dev ui run test lint format lock wheel docs bench torture fuzz audit sbom clean
+.PHONY: help setup setup-dev ui run test test-ui lint format lock wheel docs bench torture fuzz audit sbom clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -28,11 +28,15 @@ setup-dev: $(VENV)/.stamp-dev ## install what testing needs
 run: setup ui ## start the service, with its own PostgreSQL unless WALLET_DATABASE_URL is set
 	@$(BIN)/wallet serve
 
-test: lint ui ## everything that has to pass
+# Types take one core most of a minute, and so does the frontend. Neither measures time, as some of the other tests do.
+test: ## everything that has to pass
+	@$(MAKE) --no-print-directory --jobs 2 lint test-ui
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-ui: ui
 ifneq ($(wildcard frontend/package.json),)
 	cd frontend && npm run --silent test
 endif
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: setup-dev ## style, types and import contracts
 	$(BIN)/ruff check $(CHECKED)
