@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,6 +30,8 @@ class Secured:
 
     service: Running
     dsn: str
+    shop: str
+    """The origin of a page, on this machine, that may call the API."""
 
     def administer(self, work: Any) -> Any:
         """What ``work``, which takes an ``Admin``, returns."""
@@ -86,17 +90,44 @@ class Secured:
         return httpx.Client(base_url=self.service.url, headers=headers, timeout=30, **options)
 
 
+class _Empty(BaseHTTPRequestHandler):
+    """An empty page at every address."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def shop() -> Iterator[str]:
+    """The origin of a web site of somebody's own."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Empty) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 @pytest.fixture(scope="session")
 def secured(databases: Databases) -> Iterator[Secured]:
     dsn = databases.create()
-    settings = {
-        "WALLET_WORKERS": "2",
-        "WALLET_RATE_LIMIT": str(LIMIT_PER_S),
-        "WALLET_CORS_ORIGINS": f"http://localhost:5173,{ORIGIN}",
-        "WALLET_HSTS": "on",
-    }
-    with serving(dsn, **settings) as service:
-        yield Secured(service, dsn)
+    with shop() as origin:
+        settings = {
+            "WALLET_WORKERS": "2",
+            "WALLET_RATE_LIMIT": str(LIMIT_PER_S),
+            "WALLET_CORS_ORIGINS": f"{origin},{ORIGIN}",
+            "WALLET_HSTS": "on",
+        }
+        with serving(dsn, **settings) as service:
+            yield Secured(service, dsn, origin)
     databases.drop(dsn)
 
 

@@ -3,10 +3,11 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from http.client import HTTPConnection, HTTPException
+from itertools import cycle
 
 import asyncpg
 import attrs
@@ -21,7 +22,6 @@ from tests.http.process import eventually
 from tests.security.conftest import LIMIT_PER_S, Secured
 
 PAUSE_S = 0.01
-WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'wallets'::regclass"
 
 
 @attrs.frozen
@@ -180,31 +180,51 @@ def test_a_batch_is_let_in_at_once_and_counts_as_many_as_it_has(secured: Secured
 def test_reads_that_wait_for_the_database_keep_nobody_from_being_recognised(secured: Secured) -> None:
     """Keys are looked up on a connection of their own: with the reads', this would wait as long as they do."""
     reader, writer = secured.new_key("read"), secured.new_key("write")
+    with secured.connections(each=READER_CONNECTIONS + 2) as crowd, secured.connections(each=1) as others:
+        seen = run_async(crowded_out(secured, "wallets", 2 * READER_CONNECTIONS, crowd, [reader], others, writer))
+    assert seen == {403}
 
-    async def crowd() -> set[int]:
-        locker = await asyncpg.connect(secured.dsn)
-        with (
-            secured.connections(each=READER_CONNECTIONS + 2) as crowd,
-            secured.connections(each=1) as others,
-            ThreadPoolExecutor(len(crowd) + len(others)) as threads,
-        ):
-            loop = asyncio.get_running_loop()
-            async with locker.transaction():
-                await locker.execute("LOCK TABLE wallets IN ACCESS EXCLUSIVE MODE")
-                reads = [loop.run_in_executor(threads, ask, connection, reader) for connection in crowd]
-                for _ in range(1_000):
-                    if await locker.fetchval(WAITING) == 2 * READER_CONNECTIONS:
-                        break
-                    await asyncio.sleep(0.01)
-                async with asyncio.timeout(3):
-                    found = [loop.run_in_executor(threads, ask, connection, writer) for connection in others]
-                    statuses = set(await asyncio.gather(*found))
-                assert not any(read.done() for read in reads)
-            await asyncio.gather(*reads)
-        await locker.close()
-        return statuses
 
-    assert run_async(crowd()) == {403}
+def test_a_flood_of_wrong_keys_keeps_one_connection_of_a_process_busy_and_no_read_waiting(secured: Secured) -> None:
+    reader = secured.new_key("read")
+    assert statuses(secured, reader) == {200}
+    wrong = [f"wk_wrong-{number}" for number in range(40)]
+    with secured.connections(each=20) as crowd, secured.connections(each=1) as others:
+        assert run_async(crowded_out(secured, "api_keys", 2, crowd, wrong, others, reader)) == {200}
+
+
+async def crowded_out(
+    secured: Secured,
+    table: str,
+    waiting: int,
+    crowd: Sequence[HTTPConnection],
+    keys: Sequence[str],
+    others: Sequence[HTTPConnection],
+    key: str,
+) -> set[int]:
+    """What is answered at once with a key while a crowd, with keys of its own, waits for a table that is locked, on as
+    many connections to the database."""
+    query = f"SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '{table}'::regclass"
+    locker = await asyncpg.connect(secured.dsn)
+    with ThreadPoolExecutor(len(crowd) + len(others)) as threads:
+
+        def submit(connection: HTTPConnection, secret: str) -> asyncio.Future[int]:
+            return asyncio.get_running_loop().run_in_executor(threads, ask, connection, secret)
+
+        async with locker.transaction():
+            await locker.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+            stuck = [submit(connection, each) for connection, each in zip(crowd, cycle(keys), strict=False)]
+            for _ in range(1_000):
+                if await locker.fetchval(query) >= waiting:
+                    break
+                await asyncio.sleep(0.01)
+            async with asyncio.timeout(3):
+                seen = set(await asyncio.gather(*(submit(connection, key) for connection in others)))
+            assert await locker.fetchval(query) == waiting
+            assert not any(each.done() for each in stuck)
+        await asyncio.gather(*stuck)
+    await locker.close()
+    return seen
 
 
 def test_within_five_seconds_every_process_turns_away_what_an_administrator_has_ended(
