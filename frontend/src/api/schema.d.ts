@@ -1132,7 +1132,7 @@ export interface components {
             items: components["schemas"]["Transaction"][];
             next_cursor: string | null;
         };
-        /** @description There is no API key with the request, or it is unknown or revoked. */
+        /** @description There is no API key with the request, or it is unknown, was revoked or has expired. */
         UnauthenticatedProblem: {
             /** @constant */
             type?: "/problems/unauthenticated";

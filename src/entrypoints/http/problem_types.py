@@ -80,7 +80,7 @@ UNAUTHENTICATED = _refused(
     401,
     "An API key is needed",
     "Send a valid API key: Authorization: Bearer <key>.",
-    "There is no API key with the request, or it is unknown or revoked.",
+    "There is no API key with the request, or it is unknown, was revoked or has expired.",
 )
 FORBIDDEN = _refused(
     "forbidden",
