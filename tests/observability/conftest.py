@@ -21,6 +21,7 @@ class Observed:
 
     scrape: Scrape
     traffic: Traffic
+    dsn: str
     cached: int
     """How many replays were sent besides, until one came from the cache."""
 
@@ -55,4 +56,4 @@ async def _observe(dsn: str, redis_url: str) -> Observed:
         await client.get("/health/live")
         await asyncio.sleep(REUSED_S * 1.1)
         scrape = await scraped_from(client)
-        return Observed(scrape, traffic, replays)
+        return Observed(scrape, traffic, dsn, replays)

@@ -1,12 +1,17 @@
 """Metrics as Prometheus would read them."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import attrs
 import httpx
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
+
+from adapters.metrics.exposition import REUSED_S
+
+WAIT_S_MAX: Final = 30.0
 
 Labels = frozenset[tuple[str, str]]
 
@@ -69,6 +74,17 @@ async def scraped_from(client: httpx.AsyncClient) -> Scrape:
     answer = await client.get("/metrics")
     assert answer.status_code == 200, answer.text
     return Scrape.of(answer.text)
+
+
+async def scraped_when(client: httpx.AsyncClient, holds: Callable[[Scrape], bool]) -> Scrape:
+    """The first scrape of which this holds."""
+    async with asyncio.timeout(WAIT_S_MAX):
+        while True:
+            scrape = await scraped_from(client)
+            if holds(scrape):
+                return scrape
+            # For as long, the same answer is given again.
+            await asyncio.sleep(REUSED_S)
 
 
 def is_openmetrics(text: str) -> bool:

@@ -2,8 +2,12 @@
 
 import re
 
+import pytest
+
 from adapters.metrics.catalogue import FAILED, OUTCOMES
 from tests.observability.conftest import Observed
+from tests.observability.scrape import scraped_when
+from tests.observability.traffic import FAULT, observed
 
 OF_CROWDS = {"contention", "overloaded", FAILED}
 """Outcomes that one caller does not come to: see ``test_recorder``."""
@@ -87,3 +91,35 @@ def test_no_label_is_a_tenant_a_key_or_a_wallet(seen: Observed) -> None:
     assert told <= values
     assert not [value for value in values if re.search(r"key-\d|credit-\d|[0-9a-f]{8}-", value)]
     assert len(seen.scrape.samples) < 1000
+
+
+async def test_an_answer_that_took_too_long_is_counted_as_unknown_and_the_write_as_what_it_became(
+    seen: Observed,
+) -> None:
+    async with observed(seen.dsn, WALLET_LAB="on", WALLET_REQUEST_TIMEOUT_MS="300") as client:
+        late = {"idempotency-key": "late", FAULT: "before-commit=delay:500"}
+        answer = await client.post("/v1/wallets", json={"currency": "EUR"}, headers=late)
+        assert answer.status_code == 504
+        scrape = await scraped_when(client, lambda scrape: scrape("wallet_writes_total", outcome="applied") > 0)
+    assert scrape("wallet_http_requests_total", method="POST", route="/v1/wallets", status="504") == 1
+    assert scrape.counts("wallet_http_problems_total", "problem") == {"outcome-unknown": 1}
+    assert scrape.counts("wallet_writes_total", "outcome") == {"applied": 1}
+
+
+@pytest.mark.parametrize(
+    ("settings", "status"),
+    [
+        ({}, 200),
+        ({"WALLET_METRICS": "off"}, 404),
+        ({"WALLET_HOST": "0.0.0.0"}, 404),
+        ({"WALLET_HOST": "0.0.0.0", "WALLET_METRICS": "on"}, 200),
+        ({"WALLET_METRICS": "9464"}, 404),
+    ],
+)
+async def test_metrics_are_where_the_setting_has_them_and_need_no_key(
+    seen: Observed, settings: dict[str, str], status: int
+) -> None:
+    async with observed(seen.dsn, **settings) as client:
+        del client.headers["authorization"]
+        assert (await client.get("/metrics")).status_code == status
+        assert (await client.get("/health/live")).status_code == 200
