@@ -177,12 +177,20 @@ async def customers_of(address: tuple[str, int]) -> AsyncIterator[Customers]:
 async def test_instances_are_replaced_one_by_one_while_customers_write(
     database: str, new: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shell = Shell({"NEW": str(new), "WALLET_DATABASE_URL": database})
+
+    async def as_new(block: str) -> None:
+        """Run commands as the new release, but in this process, which saves the time that others take to start."""
+        with monkeypatch.context() as patching:
+            patching.setattr(migrate, "migrations_folder", lambda: new.parent / "migrations")
+            for command in block.replace('"$NEW/bin/wallet"', "wallet").splitlines():
+                done = await asyncio.to_thread(Shell({}).wallet, command, database)
+                assert done.exit_code == 0, done.output
+
     async with fleet_over(database) as fleet, customers_of(fleet.balancer.address) as customers:
         first, second = fleet.running
         await customers.write_on()
 
-        await asyncio.to_thread(shell.run, UPGRADE)
+        await as_new(UPGRADE)
         assert await value(database, "SELECT version_num FROM alembic_version") == "later"
         await customers.write_on()
 
@@ -195,11 +203,7 @@ async def test_instances_are_replaced_one_by_one_while_customers_write(
         await customers.write_on()
     assert customers.disturbed == []
     await require_all(database, customers.acknowledged)
-    # As the new release, in this process.
-    monkeypatch.setattr(migrate, "migrations_folder", lambda: new.parent / "migrations")
-    for command in STATUS.replace('"$NEW/bin/wallet"', "wallet").splitlines():
-        done = await asyncio.to_thread(shell.wallet, command, database)
-        assert done.exit_code == 0, done.output
+    await as_new(STATUS)
 
 
 async def require_all(dsn: str, acknowledged: list[str]) -> None:
