@@ -21,6 +21,7 @@ from tests.torture.checker.findings import Finding, NotHealed
 from tests.torture.client import Job, connections
 from tests.torture.faults.kinds import FaultKind, NotFired, Scene
 from tests.torture.faults.schedule import Planned, schedule
+from tests.torture.feed import events_are_the_ledger
 from tests.torture.intents import Intent
 from tests.torture.journal import Journal
 from tests.torture.processes import ROOT, CampaignError
@@ -159,6 +160,7 @@ class _Campaign:
         for trouble in not_healed:
             verdict.findings.add(NotHealed, "", trouble)
         await ledger_is_proved(stage.dsn, verdict.findings)
+        await events_are_the_ledger(stage.dsn, verdict.findings)
         findings = verdict.findings.with_evidence(self.journals)
         return Result(
             options,
