@@ -3,6 +3,7 @@
 The operations are the document's, so that a new one fails here until it is said how it is asked for.
 """
 
+import asyncio
 import time
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -15,7 +16,6 @@ import httpx
 import pytest
 
 from adapters.postgres.admin import Admin, tenant_id_of
-from tests.databases import run as run_async
 from tests.http.api import document, problem_of
 from tests.security.conftest import Secured
 
@@ -27,10 +27,8 @@ OPERATIONS: Final = {
 KEYED: Final = [id for id, (_, _, operation) in OPERATIONS.items() if operation["security"]]
 OPEN: Final = ["live", "ready"]
 
-ROWS: Final = """
-SELECT md5(coalesce(string_agg(x::text, '|' ORDER BY x::text), '')) FROM {table} x WHERE tenant_id = ANY($1::uuid[])
-"""
-TABLES: Final = ("wallets", "transactions", "entries", "holds")
+DIGEST: Final = "(SELECT md5(string_agg(x::text, '|' ORDER BY x::text)) FROM {} x WHERE tenant_id = ANY($1::uuid[]))"
+DIGESTS: Final = f"SELECT ARRAY[{', '.join(map(DIGEST.format, ('wallets', 'transactions', 'entries', 'holds')))}]"
 
 
 @attrs.frozen
@@ -76,6 +74,8 @@ class Scene:
 
     secured: Secured
     client: httpx.Client
+    loop: asyncio.AbstractEventLoop
+    owner: asyncpg.Connection
     secrets: Mapping[str, str]
     theirs: Things
 
@@ -102,16 +102,9 @@ class Scene:
 
     def rows(self, *tenants: str) -> list[str]:
         """A digest of each table's rows of these tenants."""
-
-        async def ask() -> list[str]:
-            connection = await asyncpg.connect(self.secured.dsn)
-            try:
-                ids = [tenant_id_of(tenant) for tenant in tenants]
-                return [await connection.fetchval(ROWS.format(table=table), ids) for table in TABLES]
-            finally:
-                await connection.close()
-
-        return run_async(ask())
+        ids = [tenant_id_of(tenant) for tenant in tenants]
+        found: list[str] = self.loop.run_until_complete(self.owner.fetchval(DIGESTS, ids))
+        return found
 
 
 @pytest.fixture(scope="module")
@@ -137,9 +130,13 @@ def scene(secured: Secured) -> Iterator[Scene]:
 
     time.sleep(0.1)
     secured.administer(end)
+    loop = asyncio.new_event_loop()
+    owner = loop.run_until_complete(asyncpg.connect(secured.dsn))
     with httpx.Client(base_url=secured.service.url, timeout=30) as client:
-        scene = Scene(secured, client, secrets, Things("", "", "", ""))
+        scene = Scene(secured, client, loop, owner, secrets, Things("", "", "", ""))
         yield attrs.evolve(scene, theirs=scene.new_things(secrets["all"]))
+    loop.run_until_complete(owner.close())
+    loop.close()
 
 
 def check_refusal(answer: httpx.Response, method: str, status: int, slug: str) -> None:

@@ -141,10 +141,10 @@ def test_a_charge_is_covered_by_what_is_there(buckets: Buckets) -> None:
 
 def test_a_bucket_of_a_key_that_rests_makes_room_for_others(buckets: Buckets, clock: Clock) -> None:
     """More keys than places: each gets its burst, as long as not all of them are at it at once."""
-    limits = RateLimits(buckets, 1, 1.0)
+    rate = Rate.of(1, 1.0)
     for _ in range(3):
         for _ in range(PLACES // 2):
-            assert admitted(limits, key(), 2) == 1
+            assert buckets.take(uuid4(), rate, 5) == (1, 0)
         clock.advance(2)
 
 
@@ -163,14 +163,11 @@ def stopped_clock() -> int:
     return NS
 
 
-def take_some(buckets: Buckets, id: UUID, answer: Connection) -> None:
-    answer.send(buckets.take(id, Rate.of(1_000, 1.0), 400))
-
-
-def hold_lock(buckets: Buckets, holds: Connection) -> None:
+def take_and_hold_lock(buckets: Buckets, id: UUID, told: Connection) -> None:
+    told.send(buckets.take(id, Rate.of(1_000, 1.0), 400))
     fcntl.lockf(buckets._file, fcntl.LOCK_EX)
-    holds.send(True)
-    holds.recv()
+    told.send("locked")
+    told.recv()
 
 
 def test_processes_share_the_memory_and_one_that_is_killed_while_it_has_the_lock_leaves_none() -> None:
@@ -179,18 +176,15 @@ def test_processes_share_the_memory_and_one_that_is_killed_while_it_has_the_lock
     with Buckets(stopped_clock) as buckets:
         assert buckets.take(id, rate, 500) == (500, 0)
         here, there = context.Pipe()
-        taker = context.Process(target=take_some, args=(buckets, id, there))
-        holder = context.Process(target=hold_lock, args=(buckets, there))
-        taker.start()
-        holder.start()
+        other = context.Process(target=take_and_hold_lock, args=(buckets, id, there))
+        other.start()
         assert here.recv() == (400, 0)
-        assert here.recv()
+        assert here.recv() == "locked"
         # Not waited for: whoever is held up while it has the lock would hold up everybody. A lot is let in on trust.
         assert buckets.take(id, rate, 1) is None
         limits, principal = RateLimits(buckets, 1_000, 1.0), Principal(TENANT, id, frozenset())
         assert [limits.wait_s(principal) for _ in range(20)] == [0.0] * 10 + [HELD_UP_S] * 10
-        holder.kill()
-        holder.join()
-        taker.join()
+        other.kill()
+        other.join()
         # Of the 100 that were left, 10 have been spent already.
         assert admitted(limits, principal, 1_000) == 90
