@@ -19,6 +19,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.postgres import event_clock
+from adapters.postgres.beside_writers import beside_writers
 from adapters.postgres.engine import create_engine
 
 LOCK_KEY: Final = 0x77616C6C6574
@@ -66,7 +67,7 @@ async def upgrade(dsn: str) -> None:
         state = (await _status(connection)).state
         if state in (SchemaState.ABSENT, SchemaState.BEHIND):
             try:
-                await connection.run_sync(_upgrade)
+                await beside_writers(connection, _upgrade)
             except CommandError as error:
                 raise MigrationError(str(error)) from error
         if state is not SchemaState.AHEAD:
