@@ -261,6 +261,10 @@ class Principal:
 class Authenticator(Protocol):
     """Knows the credentials."""
 
+    def known(self, secret: str) -> Principal | None:
+        """The principal, if that is known without asking anyone. None says nothing."""
+        ...
+
     async def find(self, secret: str) -> Principal | None:
         """The principal whose credential this is, unless it was revoked or has expired. Raises ``Unavailable``."""
         ...

@@ -1,7 +1,10 @@
 """The short way to an operation: taken by requests that need no routing, and never a way to another answer."""
 
+import json
 from collections.abc import Iterator
+from typing import Any, Final
 from urllib.parse import unquote
+from uuid import UUID
 
 import httpx
 import pytest
@@ -14,9 +17,21 @@ from entrypoints.http.direct import Direct, Endpoint
 from entrypoints.http.edge import Edge
 from entrypoints.http.operations import OPERATIONS
 from entrypoints.http.service import Service
+from entrypoints.http.writes import WRITES
 from tests.http.api import KnownKeys, client_of
 from tests.http.problem_scenarios import Always
-from wallet_core.outcomes import Overloaded
+from wallet_core.outcomes import (
+    Contention,
+    DatabaseUnavailable,
+    KeyFenced,
+    KeyReused,
+    NotFound,
+    Outcome,
+    Overloaded,
+    Thing,
+    Unknown,
+    VersionConflict,
+)
 
 ID = "018d5f3c-0000-7000-8000-0000000000aa"
 SHORT = 299
@@ -54,8 +69,8 @@ def requests() -> Iterator[tuple[str, str]]:
         yield "DELETE", path
 
 
-def service() -> Service:
-    return Service(Always(Overloaded()), MemoryStore(), MemoryStore(), KnownKeys(), 1.0)
+def service(outcome: Outcome | Exception = Overloaded()) -> Service:  # noqa: B008 - it never changes
+    return Service(Always(outcome), MemoryStore(), MemoryStore(), KnownKeys(), 1.0)
 
 
 @pytest.mark.parametrize("host", ["wallet", "wallet:8000", "[::1]:8000", "a_b", "a b", "a/b", ""])
@@ -67,6 +82,81 @@ async def test_no_request_gets_another_answer_for_being_answered_directly(host: 
                 one = await short.request(method, path, headers=sent)
                 other = await long.request(method, path, headers=sent)
                 assert said(one) == said(other), f"{method} {path}"
+
+
+BODIES: Final = {
+    "openWallet": {"currency": "EUR"},
+    "changeWallet": {"status": "frozen"},
+    "postTransaction": {"postings": [{"source": None, "destination": ID, "amount": 1}]},
+    "reverseTransaction": {},
+    "captureHold": {},
+    "releaseHold": {},
+}
+FAILURES: Final = (
+    Overloaded(),
+    DatabaseUnavailable(),
+    Unknown(),
+    Contention(),
+    KeyReused("k"),
+    KeyFenced("k"),
+    NotFound(Thing.WALLET, UUID(ID)),
+    VersionConflict(UUID(ID), 1, 2),
+    RuntimeError("a bug"),
+)
+
+
+@pytest.mark.parametrize("outcome", FAILURES, ids=lambda outcome: type(outcome).__name__)
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"content-type": "text/plain"},
+        {"idempotency-key": ""},
+        {"authorization": "Bearer nobody's"},
+        {"host": "a_b"},
+    ],
+    ids=str,
+)
+async def test_no_write_gets_another_answer_for_being_begun_at_once(
+    outcome: Outcome | Exception, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = create_app(service(outcome))
+    assert isinstance(app, Edge)
+    begun: list[bool] = []
+    begin = app.begin
+
+    def noting(*arguments: Any) -> bool:
+        begun.append(begin(*arguments))
+        return begun[-1]
+
+    monkeypatch.setattr(app, "begin", noting)
+    sent = {
+        "content-type": "application/json",
+        "authorization": "Bearer all",
+        "idempotency-key": "k",
+        "x-request-id": "same",
+        **headers,
+    }
+    async with client_of(app) as short, client_of(Edge(create_routes(service(outcome)))) as long:
+        for operation in OPERATIONS:
+            if operation.id in WRITES:
+                path, body = operation.path.replace("{id}", ID), BODIES.get(operation.id, {"amount": 1})
+                for content in (json.dumps(body).encode(), b"{", b"[]", b'{"amount": 1, "amount": 1}', b" " * 20_000):
+                    one = await short.request(operation.method, path, content=content, headers=sent)
+                    other = await long.request(operation.method, path, content=content, headers=sent)
+                    assert said(one) == said(other), f"{operation.id} {content[:40]!r}"
+    # Only what is too long, has a host to be looked at, or an unknown key is left to the ordinary way.
+    ordinary = begun.count(False)
+    everything = len(begun)
+    assert ordinary == (everything if {"host", "authorization"} & headers.keys() else everything / 5)
+
+
+async def test_a_write_that_was_begun_at_once_is_answered_in_time() -> None:
+    service_ = Service(Always(Overloaded(), after_s=30), MemoryStore(), MemoryStore(), KnownKeys(), 0.05)
+    async with client_of(create_app(service_)) as client:
+        sent = {"content-type": "application/json", "authorization": "Bearer all", "idempotency-key": "k"}
+        answer = await client.post("/v1/wallets", json={"currency": "EUR"}, headers=sent)
+        assert (answer.status_code, answer.json()["outcome"]) == (504, "unknown")
 
 
 def said(answer: httpx.Response) -> tuple[int, list[tuple[str, str]], bytes]:

@@ -90,6 +90,10 @@ class ApiKeys:
         self._asked_again: dict[bytes, asyncio.Future[Principal | None]] = {}
         self._run: asyncio.Task[None] | None = None
 
+    def known(self, secret: str) -> Principal | None:
+        answer = self._known.get(sha256_of(secret), self._clock())
+        return None if answer is None else answer.principal
+
     async def find(self, secret: str) -> Principal | None:
         sha256 = sha256_of(secret)
         now = self._clock()

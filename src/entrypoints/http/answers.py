@@ -1,6 +1,6 @@
 """From an outcome to an answer: one exhaustive match, for single writes, for batches and for fences."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
 import attrs
@@ -54,6 +54,13 @@ class Answer:
         # A 304 has no body, and a length would be that of the body it stands for (RFC 9110, section 15.4.5).
         length = () if self.status == 304 else ((b"content-length", b"%d" % len(self.body)),)
         return [*self.headers, *length]
+
+
+Reply = Callable[[Answer], None]
+"""Sends an answer."""
+
+ReplyFrom = Callable[[Callable[[], Answer]], None]
+"""Sends the answer that this makes, or one to the bug that this raises."""
 
 
 @attrs.frozen

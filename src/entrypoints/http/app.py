@@ -15,10 +15,10 @@ from litestar.types import ASGIApp, HTTPScope, Method, Receive
 
 from entrypoints.http import documents, shapes
 from entrypoints.http import problem_types as types
-from entrypoints.http.answers import JSON, Answer, problem_answer
+from entrypoints.http.answers import JSON, Answer, Reply, ReplyFrom, problem_answer
 from entrypoints.http.batches import fence, run_batch
 from entrypoints.http.cors import Cors
-from entrypoints.http.direct import Direct, Endpoint
+from entrypoints.http.direct import Beginning, Direct, Endpoint
 from entrypoints.http.edge import Edge
 from entrypoints.http.events import list_events
 from entrypoints.http.lab import PATH as LAB_PATH
@@ -29,10 +29,12 @@ from entrypoints.http.operation import Operation
 from entrypoints.http.operations import OPERATIONS
 from entrypoints.http.problems import Problem, Refused, malformed
 from entrypoints.http.reads import READS, read
+from entrypoints.http.requests import BODY_BYTES_MAX
 from entrypoints.http.service import Service
 from entrypoints.http.ui import PAGES, UserInterface
 from entrypoints.http.watch import Watch, secrets_of
 from entrypoints.http.writes import WRITES, write
+from entrypoints.http.writes import begin as begin_write
 from entrypoints.logs import HIDE
 
 Handle = Callable[[Service, UUID, HTTPScope, Receive], Awaitable[ASGIApp]]
@@ -66,9 +68,20 @@ def create_app(
     endpoints: dict[tuple[str, str], Endpoint] = {
         (operation.method, operation.path): _endpoint(operation, service) for operation in OPERATIONS
     }
-    direct = Direct(routes, endpoints, _failed)
+    beginnings: dict[tuple[str, str], Beginning] = {
+        (operation.method, operation.path): _beginning(operation, service)
+        for operation in OPERATIONS
+        if operation.id in WRITES
+    }
+    direct = Direct(routes, endpoints, _failed, beginnings)
     app = lab.around(direct) if lab else direct
-    edge = Edge(metrics.around(app) if metrics else app, watch=watch)
+
+    def begin(scope: HTTPScope, body: bytes, reply: Reply) -> bool:
+        if (lab and lab.is_asked(scope)) or (metrics and metrics.is_elsewhere(scope)):
+            return False
+        return direct.begin(scope, body, reply)
+
+    edge = Edge(metrics.around(app) if metrics else app, watch=watch, begin=begin)
     return Cors(edge, cors_origins, Edge) if cors_origins else edge
 
 
@@ -117,6 +130,29 @@ def _endpoint(operation: Operation, service: Service) -> Endpoint:
             return problem_answer(refused.problem, scope)
 
     return answer
+
+
+def _beginning(operation: Operation, service: Service) -> Beginning:
+    """What begins a write at once, if its key is known and its body of the usual size."""
+    kind = WRITES[operation.id]
+    route = f"{operation.method} {operation.path}"
+
+    def begin(scope: HTTPScope, body: bytes, reply: ReplyFrom) -> bool:
+        if len(body) > BODY_BYTES_MAX:
+            return False
+        state = scope["state"]
+        state["route"] = route
+        try:
+            principal = state["principal"] = service.recognize(scope, "write")
+            if principal is None:
+                return False
+            begin_write(kind, service, principal.tenant, scope, body, reply)
+        except Refused as refused:
+            problem = refused.problem
+            reply(lambda: problem_answer(problem, scope))
+        return True
+
+    return begin
 
 
 def _handler(endpoint: Endpoint) -> Handler:

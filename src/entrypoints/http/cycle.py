@@ -4,7 +4,9 @@ uvicorn writes the head of an answer and its body one after the other, which the
 a system call, a packet and a wake-up more, of 8 µs.
 """
 
-from uvicorn._types import ASGISendEvent, HTTPResponseBodyEvent, HTTPResponseStartEvent
+from collections.abc import Iterable
+
+from uvicorn._types import ASGISendEvent, HTTPResponseStartEvent
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 
@@ -19,23 +21,30 @@ class OneWrite(RequestResponseCycle):
             return
         start, self._start = self._start, None
         if start is not None:
-            whole = self._whole(start, message) if message["type"] == "http.response.body" else None
-            if whole is not None:
-                self._write(whole)
+            if (
+                message["type"] == "http.response.body"
+                and not message.get("more_body")
+                and self.answer(start["status"], start.get("headers", ()), message.get("body", b""))
+            ):
                 return
             await super().send(start)
         await super().send(message)
 
-    def _whole(self, start: HTTPResponseStartEvent, body: HTTPResponseBodyEvent) -> bytes | None:
-        """The answer's bytes; None for whatever is not as simple as most answers are, and left to uvicorn."""
-        if self.disconnected or self.flow.write_paused or not self.keep_alive:
+    def answer(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
+        """Send all of the answer, at once. False, and nothing is sent, for whatever is not as simple as most answers
+        are, and left to uvicorn."""
+        whole = self._whole(status, headers, body)
+        if whole is None:
+            return False
+        self._write(whole)
+        return True
+
+    def _whole(self, status: int, headers: Iterable[tuple[bytes, bytes]], data: bytes) -> bytes | None:
+        if self.disconnected or self.flow.write_paused or not self.keep_alive or self.scope["method"] == "HEAD":
             return None
-        if body.get("more_body") or self.scope["method"] == "HEAD":
-            return None
-        data = body.get("body", b"")
-        parts = [STATUS_LINE[start["status"]]]
+        parts = [STATUS_LINE[status]]
         declared = b""
-        for name, value in (*self.default_headers, *start.get("headers", ())):
+        for name, value in (*self.default_headers, *headers):
             if name == b"content-length":
                 declared = value
             elif name in (b"connection", b"transfer-encoding"):

@@ -10,8 +10,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, ReceiveMessage, Scope, Send
 
 from entrypoints.http import problem_types as types
-from entrypoints.http.answers import Answer, problem_answer
-from entrypoints.http.direct import Reply
+from entrypoints.http.answers import Answer, Reply, problem_answer
 from entrypoints.http.problems import Problem, refusal
 from entrypoints.http.requests import request_id
 from entrypoints.http.security_headers import with_security_headers

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol, cast
 
 import attrs
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from msgspec import Struct
 
 from entrypoints.http import shapes
@@ -80,6 +80,10 @@ class Lab:
         )
         return Answer(200, (JSON,), shapes.encode(state))
 
+    def is_asked(self, scope: HTTPScope) -> bool:
+        """Whether the request asks for faults."""
+        return bool(header_values(scope, _HEADER))
+
     def around(self, app: ASGIApp) -> ASGIApp:
         """The application, with writes that may ask for faults."""
 
@@ -88,7 +92,7 @@ class Lab:
                 await app(scope, receive, send)
                 return
             values = header_values(scope, _HEADER)
-            if not values:
+            if not self.is_asked(scope):
                 await app(scope, receive, send)
                 return
             try:

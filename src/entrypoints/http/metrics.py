@@ -36,6 +36,14 @@ class Metrics:
         content_type, body = await self.exposition.answer(accept)
         return Answer(200, ((b"content-type", content_type.encode()),), body)
 
+    def is_elsewhere(self, scope: HTTPScope) -> bool:
+        """Whether the request came to the port of the metrics, where the API is not."""
+        return bool(self.port) and self._is_here(scope)
+
+    def _is_here(self, scope: HTTPScope) -> bool:
+        server = scope["server"]
+        return server is not None and server[1] == self.port
+
     def around(self, app: ASGIApp) -> ASGIApp:
         """The application, with each on its own port. Health can be asked for on either."""
         if not self.port:
@@ -43,8 +51,7 @@ class Metrics:
 
         async def by_port(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == ScopeType.HTTP:
-                server, path = scope["server"], scope["path"]
-                is_here = server is not None and server[1] == self.port
+                path, is_here = scope["path"], self._is_here(scope)
                 if is_here != (path == PATH) and not (is_here and path.startswith(HEALTH)):
                     await problem_answer(Problem(types.NOT_FOUND), scope)(scope, receive, send)
                     return

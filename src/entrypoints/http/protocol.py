@@ -12,6 +12,7 @@ What a request does for long it ends early when the server stops, if it asks to 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, ClassVar, Final, cast
 
 from litestar.enums import ScopeType
@@ -21,9 +22,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from entrypoints.http import problem_types as types
 from entrypoints.http import shapes
-from entrypoints.http.answers import PROBLEM_JSON, problem_answer
+from entrypoints.http.answers import PROBLEM_JSON, WRITE_METHODS, Answer, problem_answer
 from entrypoints.http.cycle import OneWrite
-from entrypoints.http.edge import Edge
+from entrypoints.http.edge import Begin, Edge
 from entrypoints.http.problems import Problem, malformed
 from entrypoints.http.security_headers import PLAIN
 
@@ -81,16 +82,21 @@ class BoundedProtocol(HttpToolsProtocol):
     _turned_away = False
     _served: RequestResponseCycle | None = None
     """The request that is being served. Others may have come after it."""
+    _held: OneWrite | None = None
+    """The request that is to be served once all has been read of what came with its head."""
+    _begin: Begin | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=self.unread_bytes_high)
+        self._begin = getattr(self.app, "begin", None)
         self._extensions: dict[str, dict[object, object]] = {ABORT: {"abort": self.abort}, ON_STOP: {}}
         if STOPPING in self.app_state:
             # It was on its way when the others were told.
             transport.close()
         if len(self.connections) > self.connections_max:
             self.app = cast(ASGI3Application, _SURPLUS)
+            self._begin = None
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -117,6 +123,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._taken += len(data)
         self._much_taken = self._taken > self.head_bytes_max
         super().data_received(data)
+        if self._held is not None:
+            held, self._held = self._held, None
+            self._serve(held)
         if self._taken > self.head_bytes_max:
             self.send_400_response(f"more than {self.head_bytes_max} bytes are no complete head, and no body")
         # Also what is no head yet, such as an empty line, has ended the wait of a kept connection.
@@ -180,7 +189,26 @@ class BoundedProtocol(HttpToolsProtocol):
         # The class is uvicorn's to choose, which it does in the midst of reading the head.
         cycle.__class__ = OneWrite
         self._served = cycle
-        super()._start_asgi_task(cycle, app)
+        if self._begin is None or app is not self.app or cycle.scope["method"] not in WRITE_METHODS:
+            super()._start_asgi_task(cycle, app)
+        elif cycle.more_body:
+            self._held = cast(OneWrite, cycle)
+        else:
+            self._serve(cast(OneWrite, cycle))
+
+    def _serve(self, cycle: OneWrite) -> None:
+        """Begin with a write within this call if its body has come, and can be begun with. A task does all else."""
+        simple = not (cycle.more_body or cycle.disconnected or cycle.waiting_for_100_continue)
+        begin = self._begin if simple else None
+        if begin and begin(cast(HTTPScope, cycle.scope), bytes(cycle.body), partial(self._reply, cycle)):
+            cycle.body = bytearray()
+        else:
+            super()._start_asgi_task(cycle, self.app)
+
+    def _reply(self, cycle: OneWrite, answer: Answer) -> None:
+        """Send an answer from outside of any task, or have a task send it that may wait for the client to read."""
+        if not cycle.answer(answer.status, answer.head(), answer.body):
+            super()._start_asgi_task(cycle, cast(ASGI3Application, answer))
 
     def _leave_served(self) -> None:
         """Have nothing more sent. uvicorn sees to that only for the request that came last."""

@@ -59,12 +59,18 @@ class Service:
     async def authenticate(self, scope: HTTPScope, needed: str) -> Principal:
         """Who asks. Raises ``Refused`` unless a valid key with the needed scope comes with the request, it is not used
         more often than it may be, and there is room for a write."""
-        secret = _bearer(scope)
-        if secret is None:
-            raise _unauthenticated()
+        secret = _secret(scope)
         principal = await self._in_time(self.authenticator.find(secret))
         if principal is None:
             raise _unauthenticated()
+        return self._admitted(principal, needed)
+
+    def recognize(self, scope: HTTPScope, needed: str) -> Principal | None:
+        """The same, at once; None if the key has to be looked up first."""
+        principal = self.authenticator.known(_secret(scope))
+        return None if principal is None else self._admitted(principal, needed)
+
+    def _admitted(self, principal: Principal, needed: str) -> Principal:
         if self.limits is not None and (wait_s := self.limits.wait_s(principal)):
             raise Refused(Problem(types.RATE_LIMITED, retry_after_s=math.ceil(wait_s)))
         if needed not in principal.scopes:
@@ -99,14 +105,31 @@ class Service:
             limit.cancel()
         if work.done():
             return work.result()
-        self._abandoned.add(work)
-        work.add_done_callback(self._forget)
+        self._abandon(work)
         raise Refused(Problem(types.OUTCOME_UNKNOWN))
 
     @property
     def reading(self) -> int:
         """How many reads are under way, or wait for a connection."""
         return self._reading
+
+    def begin(
+        self, tenant: UUID, command: Command, tell: Callable[["asyncio.Future[Sequence[Outcome]] | None"], None]
+    ) -> None:
+        """Have one command carried out, and ``tell`` what came of it, or None past the limit: the work goes on then."""
+        work = asyncio.ensure_future(self.ledger.execute(tenant, (command,)))
+
+        def past() -> None:
+            work.remove_done_callback(done)
+            self._abandon(work)
+            tell(None)
+
+        def done(work: "asyncio.Future[Sequence[Outcome]]") -> None:
+            limit.cancel()
+            tell(work)
+
+        limit = asyncio.get_running_loop().call_later(self.timeout_s, past)
+        work.add_done_callback(done)
 
     async def check_key(self, scope: HTTPScope, needed: str) -> None:
         """Raise ``Refused`` unless the key is still good that an answer which takes long was asked for with."""
@@ -143,6 +166,10 @@ class Service:
         except (Unavailable, TimeoutError):
             raise refusal(types.DATABASE_UNAVAILABLE) from None
 
+    def _abandon(self, work: "asyncio.Future[Sequence[Outcome]]") -> None:
+        self._abandoned.add(work)
+        work.add_done_callback(self._forget)
+
     def _forget(self, work: "asyncio.Future[Sequence[Outcome]]") -> None:
         self._abandoned.discard(work)
         if not work.cancelled() and (bug := work.exception()) is not None:
@@ -152,6 +179,13 @@ class Service:
 def _wake(sleeper: "asyncio.Future[None]", _: object = None) -> None:
     if not sleeper.done():
         sleeper.set_result(None)
+
+
+def _secret(scope: HTTPScope) -> str:
+    secret = _bearer(scope)
+    if secret is None:
+        raise _unauthenticated()
+    return secret
 
 
 def _bearer(scope: HTTPScope) -> str | None:
