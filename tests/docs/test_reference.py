@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from collections import Counter
 
 from entrypoints import bootstrap
 from entrypoints.http.problems import ALL
@@ -91,3 +92,8 @@ def test_every_decision_is_in_their_list_under_its_title() -> None:
 def test_every_table_is_in_the_reference_with_what_the_service_may_do() -> None:
     rows = re.findall(r"^\| `(\w+)` \| .+ \| ?([A-Z, ]*)\|$", text("reference/database.md"), re.MULTILINE)
     assert {table: set(re.findall(r"\w+", may)) for table, may in rows} == ALLOWED
+
+
+def test_no_page_is_listed_twice() -> None:
+    listed = Counter(re.findall(r"^- \[.+?\]\((.+?)\)", text("index.md"), re.MULTILINE))
+    assert [page for page, times in listed.items() if times > 1] == []
