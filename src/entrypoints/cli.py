@@ -72,6 +72,7 @@ def serve() -> None:
             signal.signal(number, _leave)
         logs.start(settings)
         with ExitStack() as stack:
+            stack.callback(logs.end)
             listeners = [stack.enter_context(_bind(settings.host, port)) for port in settings.ports]
             prepared = stack.enter_context(bootstrap.prepared(settings))
             if settings.metrics is not None and settings.workers > 1:

@@ -16,7 +16,7 @@ from entrypoints.logs import FIELDS, fingerprint
 LINES_PER_S_MAX: Final = 100
 """How many requests are logged in a second. An outage fails thousands, and all alike."""
 
-LONG_BY_NATURE: Final = frozenset({"GET /v1/events", "GET /v1/events/stream"})
+LONG_BY_NATURE: Final = frozenset({"GET /v1/events"})
 """Requests that wait for something to happen."""
 
 Watch = Callable[[HTTPScope, int, float], None]
