@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -16,7 +17,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
-from adapters.postgres import migrate
+from adapters.postgres import event_clock, migrate
 from adapters.postgres.engine import create_engine
 from adapters.postgres.migrate import MigrationError, SchemaState, migrations_folder, status, upgrade
 from adapters.postgres.schema import SERVICE_ROLE
@@ -131,6 +132,8 @@ async def test_a_database_of_the_first_release_keeps_its_rows_and_gets_a_secret_
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(migrate, "migrations_folder", lambda: first)
+        # There were no events then.
+        patch.setattr(event_clock, "catch_up", AsyncMock())
         await upgrade(empty)
     await execute(empty, f"INSERT INTO tenants VALUES ('{uuid4()}', 'acme', now())")
     assert (await status(empty)).state is SchemaState.BEHIND
