@@ -89,12 +89,12 @@ _CARRIED: dict[type[TypeEngine[Any]], TypeEngine[Any]] = {
 """As which type a column's values travel in an array: JSON as its text."""
 
 
-def rows_of(columns: dict[str, TypeEngine[Any]], name: str = "x") -> TableValuedAlias:
-    """``unnest`` of one array parameter for each column: the rows that a batch brings along."""
+def rows_of(columns: dict[str, TypeEngine[Any]], name: str = "x", place: str | None = None) -> TableValuedAlias:
+    """``unnest`` of one array parameter for each column: the rows that a batch brings along, numbered as ``place``."""
     bound = [_array(column_name, type_) for column_name, type_ in columns.items()]
     return (
         func.unnest(*bound)
-        .table_valued(*(column(column_name, type_) for column_name, type_ in columns.items()))
+        .table_valued(*(column(column_name, type_) for column_name, type_ in columns.items()), with_ordinality=place)
         .render_derived(name=name)
     )
 
@@ -121,25 +121,26 @@ def brought(table: Table) -> list[Column[Any]]:
     return [c for c in table.c if c.name != "tenant_id" and (table is not transactions or c.name not in _COMPUTED)]
 
 
-def _rows_like(table: Table) -> TableValuedAlias:
+def _rows_like(table: Table, place: str | None) -> TableValuedAlias:
     """Rows with all the columns of a table but the tenant's and computed ones, each named as its column."""
-    return rows_of({c.name: _carried(c) for c in brought(table)})
+    return rows_of({c.name: _carried(c) for c in brought(table)}, place=place)
 
 
 def _carried(c: Column[Any]) -> TypeEngine[Any]:
     return next(carried for type_, carried in _CARRIED.items() if isinstance(c.type, type_))
 
 
-def _insert(table: Table) -> Insert:
-    x = _rows_like(table)
+def _insert(table: Table, *, in_order: bool = False) -> Insert:
+    x = _rows_like(table, "place" if in_order else None)
     columns = brought(table)
     values: list[ColumnElement[Any]] = [
         cast(x.c[c.name], c.type) if isinstance(c.type, JSON) else x.c[c.name] for c in columns
     ]
     names = ["tenant_id", *(c.name for c in columns)]
     if table is transactions:
-        values += _COMPUTED.values()
-        names += _COMPUTED
+        computed = {**_COMPUTED, "lsn": _COMPUTED["lsn"] + x.c.place} if in_order else _COMPUTED
+        values += computed.values()
+        names += computed
     source = select(tenants.c.id, *values).select_from(tenants.join(x, true())).where(tenants.c.id == TENANT)
     return insert(table).from_select(names, source, include_defaults=False).on_conflict_do_nothing()
 
@@ -148,6 +149,10 @@ INSERT_TRANSACTIONS = _insert(transactions)
 INSERT_WALLETS = _insert(wallets)
 INSERT_ENTRIES = _insert(entries)
 INSERT_HOLDS = _insert(holds)
+
+IMPORT_TRANSACTIONS = _insert(transactions, in_order=True)
+"""Transactions that come in the order of events, which is not that of their ids: those were made by many processes.
+What is inserted next has a higher place all the same, since each row takes more than one byte of the log."""
 
 
 def _named(table: Table, x: TableValuedAlias) -> ColumnElement[bool]:

@@ -165,7 +165,7 @@ class PostgresTransfer:
                     for statement, rows in (
                         (statements.UPDATE_WALLETS, portion.updated_wallets),
                         (statements.INSERT_WALLETS, portion.opened_wallets),
-                        (statements.INSERT_TRANSACTIONS, portion.transactions),
+                        (statements.IMPORT_TRANSACTIONS, portion.transactions),
                         (statements.INSERT_ENTRIES, portion.entries),
                         (statements.INSERT_HOLDS, portion.placed_holds),
                         (statements.UPDATE_HOLDS, portion.updated_holds),

@@ -11,6 +11,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     ColumnElement,
+    Integer,
     Select,
     Table,
     Text,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     bindparam,
     cast,
     func,
+    literal_column,
     select,
     true,
     tuple_,
@@ -37,8 +39,9 @@ _HERE: Final = tuple_(
 )
 _LIMIT: Final = bindparam("limit", type_=BigInteger)
 _AFTER: Final = bindparam("after", type_=Uuid)
-# As the partial index of the events has it.
 _APPLIED: Final = (transactions.c.tenant_id == TENANT, transactions.c.outcome == APPLIED)
+# As the partial index of the events has it.
+_IN_ORDER: Final = (*_APPLIED, transactions.c.position >= literal_column("0", Integer()))
 
 
 def _columns(table: Table) -> list[ColumnElement[Any]]:
@@ -48,13 +51,13 @@ def _columns(table: Table) -> list[ColumnElement[Any]]:
 
 NEXT_TRANSACTIONS: Final = (
     select(*_columns(transactions), *_PLACE[:2])
-    .where(*_APPLIED, tuple_(*_PLACE) > _HERE)
+    .where(*_IN_ORDER, tuple_(*_PLACE) > _HERE)
     .order_by(*_PLACE)
     .limit(_LIMIT)
 )
 
 TRANSACTIONS_SO_FAR: Final = (
-    select(func.count().label("transactions")).select_from(transactions).where(*_APPLIED, tuple_(*_PLACE) <= _HERE)
+    select(func.count().label("transactions")).select_from(transactions).where(*_IN_ORDER, tuple_(*_PLACE) <= _HERE)
 )
 
 PLACE: Final = select(*_PLACE).where(*_APPLIED, transactions.c.id == bindparam("id", type_=Uuid))
