@@ -69,6 +69,7 @@ async def test_events_are_told_as_they_come_the_same_as_on_pages() -> None:
             told = await stream.next()
             assert told is not None
             assert told[1]["id"] == str(credited.id)
+        assert told is not None
         page = (await served.client.get("/v1/events")).json()
         assert page["items"][-1] == {"cursor": told[0], "transaction": told[1]}
         assert stream.retry_ms == 1000
