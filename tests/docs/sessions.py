@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 RUN_S_MAX = 60
 
 BLOCK = re.compile(r"^```(sh|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+COMMAND = re.compile(r"^\$ ((?:.*\\\n)*.*)\n?((?:(?!\$ ).*\n)*)", re.MULTILINE)
 BY_THE_TEST = re.compile(r"^(make|git) ", re.MULTILINE)
 # What differs from run to run; the ids that a page chose are not among it.
 CHANGING = re.compile(r"01[0-9a-f]{6}-[0-9a-f]{4}-7[0-9a-f-]{21}(?<!a11c)|[0-9a-f]{64}|\d{4}-\d\d-\d\dT[\d:.]+Z")
@@ -34,11 +35,15 @@ def steps(text: str) -> list[Step]:
     found = []
     for language, block in BLOCK.findall(text):
         if language == "console":
-            for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-                command, _, output = step.partition("\n")
-                found.append(Step(command, output.strip()))
+            found += [Step(command, output.strip()) for command, output in commands(block)]
         elif not BY_THE_TEST.search(block):
             found.append(Step(block, None))
+    return found
+
+
+def commands(block: str) -> list[tuple[str, str]]:
+    """The commands of a block ``console``, and their outputs. A command goes on behind a backslash at a line's end."""
+    found: list[tuple[str, str]] = COMMAND.findall(block)
     return found
 
 

@@ -14,6 +14,7 @@ import pytest
 from entrypoints.settings import KNOWN, OF_CALLERS, PREFIX_OF_TESTS
 from entrypoints.wallet import main
 from tests.docs.pages import NAMES, ROOT, Block, blocks, prose
+from tests.docs.sessions import commands
 
 SHELL = ("sh", "bash", "console")
 WALLET = re.compile(r"""^(?:\$ )?(?:[A-Z_]+=\S+ )*"?(?:\S*/)?wallet"? ([a-z].*)$""", re.MULTILINE)
@@ -39,8 +40,8 @@ def faults(block: Block) -> str:
         return str(error)
     if block.language not in SHELL:
         return ""
-    commands = re.findall(r"^\$ (.*)$", block.code, re.MULTILINE) if block.language == "console" else [block.code]
-    runs = [subprocess.run(["bash", "-n"], input=each, capture_output=True, text=True) for each in commands]
+    given = [command for command, _ in commands(block.code)] if block.language == "console" else [block.code]
+    runs = [subprocess.run(["bash", "-n"], input=each, capture_output=True, text=True) for each in given]
     return "".join(run.stderr for run in runs)
 
 

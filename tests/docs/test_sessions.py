@@ -58,6 +58,11 @@ def test_what_is_not_as_the_page_says_is_found(tmp_path: Path, command: str, out
     assert says in found
 
 
+def test_a_command_goes_on_behind_a_backslash_and_its_output_ends_at_the_next_one() -> None:
+    page = "```console\n$ echo a \\\n  b\na b\n\nc\n$ true\n$ echo d\nd\n```\n"
+    assert steps(page) == [Step("echo a \\\n  b", "a b\n\nc"), Step("true", ""), Step("echo d", "d")]
+
+
 def test_ids_times_and_hashes_that_a_page_does_not_choose_may_differ(tmp_path: Path) -> None:
     told, said = "01a2072c-63b4-766c-8f03-dbd75152f0fe at 2026-11-23T06:51:19.173967Z", "at"
     assert surprises([Step(f"echo {told}", told.replace("63b4", "63b5").replace("51:19", "51:20"))], "", tmp_path) == []
