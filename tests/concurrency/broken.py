@@ -11,7 +11,7 @@ from sqlalchemy import BinaryExpression, Insert, Update, true
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.sql.visitors import ExternallyTraversible, iterate, replacement_traverse
 
-from adapters.postgres.statements import UPDATE_WALLETS
+from adapters.postgres.statements import UPDATE_BALANCES, UPDATE_WALLETS
 from adapters.postgres.unit_of_work import PostgresStore, PostgresUnit
 
 NO_UNIQUE_KEY: Final = "ALTER TABLE transactions DROP CONSTRAINT transactions_tenant_id_idempotency_key_key"
@@ -19,17 +19,17 @@ NO_UNIQUE_VERSION: Final = "ALTER TABLE entries DROP CONSTRAINT entries_pkey"
 NO_UNIQUE_REVERSAL: Final = "DROP INDEX transactions_reverses_key"
 
 
-def _without_guard() -> Update:
-    condition = UPDATE_WALLETS.whereclause
+def _without_guard(guarded: Update) -> Update:
+    condition = guarded.whereclause
     parts = [] if condition is None else list(iterate(condition))
     guards = [part for part in parts if isinstance(part, BinaryExpression) and "loaded_version" in str(part)]
     if len(guards) != 1:
-        raise AssertionError("the guard of UPDATE_WALLETS was not found")
+        raise AssertionError("the guard of an update was not found")
 
     def replaced(element: Any, **kw: Any) -> Any:
         return true() if element is guards[0] else None
 
-    return cast(Update, replacement_traverse(cast(ExternallyTraversible, UPDATE_WALLETS), {}, replaced))
+    return cast(Update, replacement_traverse(cast(ExternallyTraversible, guarded), {}, replaced))
 
 
 SLOW_ROWS: Final = (
@@ -39,7 +39,9 @@ SLOW_ROWS: Final = (
 )
 """Nothing is missing then, but batches that begin at almost the same time are written at the same time for certain."""
 
-UNGUARDED_UPDATE: Final = _without_guard()
+UNGUARDED: Final[dict[Insert | Update, Update]] = {
+    guarded: _without_guard(guarded) for guarded in (UPDATE_BALANCES, UPDATE_WALLETS)
+}
 COMMIT_DELAY_S: Final = 0.05
 """How long after its acknowledgement ``EarlyStore`` commits."""
 
@@ -55,7 +57,7 @@ class _BrokenStore(PostgresStore):
 
 class _UnguardedUnit(PostgresUnit):
     async def _write(self, statement: Insert | Update, rows: Collection[Any], **columns: Sequence[Any]) -> None:
-        await super()._write(UNGUARDED_UPDATE if statement is UPDATE_WALLETS else statement, rows, **columns)
+        await super()._write(UNGUARDED.get(statement, statement), rows, **columns)
 
 
 class UnguardedStore(_BrokenStore):

@@ -3,6 +3,7 @@ writes row by row, with the locks that they take and the conditions that they lo
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from operator import itemgetter
 from typing import Any, Final
 from uuid import UUID
@@ -30,7 +31,6 @@ _NOTHING: Final = dict.fromkeys(
         *(f"{statements.DECISION}{c.name}" for c in transactions.c),
     ]
 )
-_CHANGING: Final = ("balance", "held", "floor", "ceiling", "status", "version", "metadata", "updated_at", "head")
 
 
 # ------------------------------------------------------------------ reads
@@ -126,7 +126,7 @@ async def _lock_wallets(w: Writing, p: Parameters) -> int:
     return len(found)
 
 
-async def _update_wallets(w: Writing, p: Parameters) -> int:
+async def _update_wallets(changing: Sequence[str], w: Writing, p: Parameters) -> int:
     """Rows are found as of the statement's beginning. A row that has been changed since is locked all the same, and
     its new state looked at once more."""
     loaded: Sequence[int] = p["x_loaded_version"]
@@ -149,7 +149,7 @@ async def _update_wallets(w: Writing, p: Parameters) -> int:
             continue
         if waited:
             w.log.cover("waited for a row: unmoved")
-        after = {**row, **{name: p[f"x_{name}"][place] for name in _CHANGING}}
+        after = {**row, **{name: p[f"x_{name}"][place] for name in changing}}
         check("wallets", after)
         w.transaction.write(w.tables, "wallets", after)
         written += 1
@@ -187,7 +187,8 @@ WRITES: Final[Mapping[ClauseElement, tuple[str, Write]]] = {
     statements.LOCK_WALLETS: ("lock-wallets", _lock_wallets),
     statements.INSERT_TRANSACTIONS: ("insert-transactions", _insert("transactions", transactions)),
     statements.INSERT_WALLETS: ("insert-wallets", _insert("wallets", wallets)),
-    statements.UPDATE_WALLETS: ("update-wallets", _update_wallets),
+    statements.UPDATE_BALANCES: ("update-wallets", partial(_update_wallets, statements.MOVING)),
+    statements.UPDATE_WALLETS: ("update-wallets", partial(_update_wallets, (*statements.MOVING, *statements.SETTINGS))),
     statements.INSERT_ENTRIES: ("insert-entries", _insert("entries", entries)),
     statements.INSERT_HOLDS: ("insert-holds", _insert("holds", holds)),
     statements.UPDATE_HOLDS: ("update-holds", _update_holds),

@@ -82,7 +82,8 @@ class Recorder:
         event.listen(engine.sync_engine, "connect", self._listen)
 
     async def explain(self) -> list[Explained]:
-        """Run everything that was noted once more, explaining it, in a transaction that is then rolled back."""
+        """Run everything once more that was noted since the last time, explaining it, in a transaction that is then
+        rolled back."""
         async with self._engine.connect() as connection:
             pooled = await connection.get_raw_connection()
             session = cast(asyncpg.Connection, pooled.driver_connection)
@@ -103,6 +104,7 @@ class Recorder:
             finally:
                 await transaction.rollback()
                 self._explaining = False
+                self._noted.clear()
 
     def _listen(self, pooled: Any, record: object) -> None:
         pooled.driver_connection.add_query_logger(self._log)

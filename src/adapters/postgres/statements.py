@@ -11,7 +11,7 @@ tenant's rows for each batch. See ``engine.INDEX_ONLY_PLANS`` for the settings t
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import (
@@ -130,12 +130,15 @@ def _carried(c: Column[Any]) -> TypeEngine[Any]:
     return next(carried for type_, carried in _CARRIED.items() if isinstance(c.type, type_))
 
 
+def _value(brought: ColumnElement[Any], c: Column[Any]) -> ColumnElement[Any]:
+    """What is written into a column, made of how it travelled."""
+    return cast(brought, c.type) if isinstance(c.type, JSON) else brought
+
+
 def _insert(table: Table, *, in_order: bool = False) -> Insert:
     x = _rows_like(table, "place" if in_order else None)
     columns = brought(table)
-    values: list[ColumnElement[Any]] = [
-        cast(x.c[c.name], c.type) if isinstance(c.type, JSON) else x.c[c.name] for c in columns
-    ]
+    values: list[ColumnElement[Any]] = [_value(x.c[c.name], c) for c in columns]
     names = ["tenant_id", *(c.name for c in columns)]
     if table is transactions:
         computed = {**_COMPUTED, "lsn": _COMPUTED["lsn"] + x.c.place} if in_order else _COMPUTED
@@ -162,17 +165,29 @@ def _named(table: Table, x: TableValuedAlias) -> ColumnElement[bool]:
     return and_(table.c.tenant_id == TENANT, table.c.id == any_(_array("id", Uuid())), table.c.id == x.c.id)
 
 
-def _update_wallets() -> Update:
-    changing = ("balance", "held", "floor", "ceiling", "status", "version", "metadata", "updated_at", "head")
-    columns: dict[str, TypeEngine[Any]] = {"id": Uuid(), "loaded_version": BigInteger()}
-    columns |= {name: _carried(wallets.c[name]) for name in changing}
-    x = rows_of(columns)
-    values = {name: cast(x.c[name], JSON) if name == "metadata" else x.c[name] for name in changing}
-    return update(wallets).values(values).where(_named(wallets, x), wallets.c.version == x.c.loaded_version)
+MOVING: Final = ("version", "balance", "held", "updated_at", "head")
+"""What every transaction changes of a wallet."""
+
+SETTINGS: Final = ("floor", "ceiling", "status", "metadata")
+"""What only a change of the wallet itself does."""
 
 
-UPDATE_WALLETS = _update_wallets()
+def _update_wallets(*changing: str) -> Update:
+    x = rows_of(
+        {"id": Uuid(), "loaded_version": BigInteger(), **{name: _carried(wallets.c[name]) for name in changing}}
+    )
+    return (
+        update(wallets)
+        .values({name: _value(x.c[name], wallets.c[name]) for name in changing})
+        .where(_named(wallets, x), wallets.c.version == x.c.loaded_version)
+    )
+
+
+UPDATE_BALANCES = _update_wallets(*MOVING)
 """The guard against lost updates: a wallet whose version has moved is not updated, and the row count tells."""
+
+UPDATE_WALLETS = _update_wallets(*MOVING, *SETTINGS)
+"""The same, where the settings of wallets have changed as well."""
 
 
 def _update_holds() -> Update:

@@ -15,7 +15,7 @@ from adapters.postgres.errors import translating
 from adapters.postgres.records import FENCE_INTENT, NO_METADATA, DecisionRecord, fetch_entries, result_of, wallet_of
 from adapters.postgres.session import Columns, Session, open_session
 from wallet_core.canonical import canonical_json, canonical_metadata
-from wallet_core.model import Decision, Fence, Hold, HoldStatus, Rejection, Transaction, Wallet
+from wallet_core.model import Decision, Fence, Hold, HoldStatus, Kind, Rejection, Transaction, Wallet
 from wallet_core.ports import Changes, Names, Snapshot, StaleSnapshot
 
 OUTCOMES: dict[type[Decision], str] = {Transaction: "applied", Rejection: "rejected", Fence: "fenced"}
@@ -145,11 +145,15 @@ class PostgresUnit:
     async def _write_wallets(self, changes: Changes) -> None:
         updated = sorted(changes.updated_wallets, key=lambda guarded: guarded[1].id)
         if updated:
+            # One statement for all of them: two could lock wallets in another order than other writers do.
+            changed = any(isinstance(d, Transaction) and d.kind is Kind.CHANGE for d in changes.decisions)
+            wallets = [wallet for _, wallet in updated]
             await self._write(
-                statements.UPDATE_WALLETS,
+                statements.UPDATE_WALLETS if changed else statements.UPDATE_BALANCES,
                 updated,
                 loaded_version=[loaded_version for loaded_version, _ in updated],
-                **_columns([wallet for _, wallet in updated]),
+                **_moving(wallets),
+                **(_settings(wallets) if changed else {}),
             )
         opened = sorted(changes.opened_wallets, key=attrgetter("id"))
         if opened:
@@ -158,7 +162,8 @@ class PostgresUnit:
                 opened,
                 currency=[wallet.currency for wallet in opened],
                 created_at=[wallet.created_at for wallet in opened],
-                **_columns(opened),
+                **_moving(opened),
+                **_settings(opened),
             )
 
     async def _write_entries(self, transactions: Sequence[Transaction]) -> None:
@@ -232,17 +237,22 @@ def _held(row: Columns) -> Hold:
     )
 
 
-def _columns(wallets: Sequence[Wallet]) -> dict[str, Sequence[Any]]:
+def _moving(wallets: Sequence[Wallet]) -> dict[str, Sequence[Any]]:
     return {
         "id": [wallet.id for wallet in wallets],
         "version": [wallet.version for wallet in wallets],
         "balance": [wallet.balance for wallet in wallets],
         "held": [wallet.held for wallet in wallets],
+        "updated_at": [wallet.updated_at for wallet in wallets],
+        "head": [wallet.head for wallet in wallets],
+    }
+
+
+def _settings(wallets: Sequence[Wallet]) -> dict[str, Sequence[Any]]:
+    return {
         "floor": [wallet.floor for wallet in wallets],
         "ceiling": [wallet.ceiling for wallet in wallets],
-        "updated_at": [wallet.updated_at for wallet in wallets],
         "status": [wallet.status.value for wallet in wallets],
-        "head": [wallet.head for wallet in wallets],
         "metadata": [
             canonical_json({**canonical_metadata(wallet.metadata)}) if wallet.metadata else NO_METADATA
             for wallet in wallets
