@@ -1,7 +1,7 @@
 """Runs ``wallet export`` or ``wallet import`` again and again, until it comes to its end.
 
 Each run but the last is killed (SIGKILL) where it is about to do, or has just done, something that lasts: a write to
-the file, a statement, a COMMIT. Arguments: a seed (or ``never``), how many transactions a portion has, the command.
+the file, a statement, a COMMIT. Arguments: a seed, how many transactions a portion has, the command.
 Prints how often it was killed, and ends with the command's exit code.
 """
 
@@ -54,12 +54,11 @@ def _count_steps(count: Callable[[], None]) -> None:
     Session.commit = counted_commit  # type: ignore[method-assign] # likewise
 
 
-def _run(words: list[str], step: int | None) -> int:
+def _run(words: list[str], step: int) -> int:
     """Run it in a process of its own. Returns its exit code, or minus the signal that ended it."""
     child = os.fork()
     if child == 0:
-        if step is not None:
-            _count_steps(_die_at(step))
+        _count_steps(_die_at(step))
         code = 1
         try:
             main(words, prog_name="wallet")
@@ -71,8 +70,6 @@ def _run(words: list[str], step: int | None) -> int:
 
 
 def _until_done(seed: str, words: list[str]) -> tuple[int, int]:
-    if seed == "never":
-        return 0, _run(words, None)
     chance = random.Random(int(seed))
     for kills in range(KILLS_MAX):
         code = _run(words, chance.randint(1, STEPS_MAX))

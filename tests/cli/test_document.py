@@ -1,28 +1,32 @@
 """What stands in ``docs/command-line.md`` runs, and is true."""
 
-import os
 import re
-import stat
-import sys
-from pathlib import Path
+import shlex
 
 from entrypoints import transfer_format
 from entrypoints.people import exit_codes
 from entrypoints.wallet import OPERATORS, PEOPLE
 from tests.cli.people import Person
-from tests.docs.sessions import ROOT, Step, steps, surprises
+from tests.docs.sessions import ROOT, steps
 
+# Ids of version 7 and keys, but for the wallet's; and times.
+CHANGING = re.compile(
+    r"(?!0190c0de)[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}|\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ"
+)
 PAGE = (ROOT / "docs" / "command-line.md").read_text()
 
 
-def test_the_session_prints_what_the_page_says(person: Person, tmp_path: Path) -> None:
-    program = tmp_path / "wallet"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m entrypoints.wallet "$@"\n')
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    (tmp_path / "api-key").write_text(person.api_key)
-    session = [Step(f'export PATH="{tmp_path}:{os.environ["PATH"]}"', None), *steps(PAGE)]
-    assert len([step for step in session if step.output is not None]) >= 9
-    assert surprises(session, person.url, tmp_path) == []
+def shown(output: str) -> str:
+    """An output, without what differs from run to run. Widths of columns count."""
+    return CHANGING.sub("…", output.strip())
+
+
+def test_the_session_prints_what_the_page_says(person: Person) -> None:
+    session = [step for step in steps(PAGE) if step.command.startswith("wallet ")]
+    assert len(session) >= 9
+    for step in session:
+        done = person.wallet(*shlex.split(step.command)[1:])
+        assert shown(done.output + done.errors) == shown(step.output or ""), step.command
 
 
 def test_exit_codes_and_formats_are_those_of_the_code() -> None:

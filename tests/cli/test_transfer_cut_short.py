@@ -45,7 +45,7 @@ def small_portions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfer_import, "WAITING_MAX", 10)
 
 
-def killed(dsn: str, seed: object, *words: object) -> int:
+def killed(dsn: str, seed: int, *words: object) -> int:
     """Run a command until it is done, and return how often it was killed before."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.cli.killed", str(seed), str(PORTION), *map(str, words)],
@@ -59,18 +59,21 @@ def killed(dsn: str, seed: object, *words: object) -> int:
     return int(done.stdout.splitlines()[-1])
 
 
-def test_an_export_that_is_killed_anywhere_goes_on_and_comes_to_the_same(long_scene: str, tmp_path: Path) -> None:
-    whole, file = tmp_path / "whole.jsonl", tmp_path / "ledger.jsonl"
-    assert killed(long_scene, "never", "export", "--output", whole) == 0
+def test_an_export_that_is_killed_anywhere_goes_on_and_comes_to_the_same(
+    long_scene: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer_export, "PORTION", PORTION)
+    whole, file = exported(long_scene, tmp_path / "whole.jsonl"), tmp_path / "ledger.jsonl"
     assert killed(long_scene, 1, "export", "--output", file) >= 2
     assert content(file) == content(whole)
     assert sorted(os.listdir(tmp_path)) == ["ledger.jsonl", "whole.jsonl"]
 
 
 def test_an_import_that_is_killed_anywhere_goes_on_and_comes_to_the_same(
-    long_scene: str, database: str, file: Path
+    long_scene: str, database: str, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    killed(long_scene, "never", "export", "--output", file)
+    monkeypatch.setattr(transfer_export, "PORTION", PORTION)
+    exported(long_scene, file)
     assert killed(database, 3, "import", file) >= 3
     assert rows(database) == rows(long_scene)
     assert on(database, "verify").code == 0
