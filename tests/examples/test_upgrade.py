@@ -24,10 +24,10 @@ from tests.migrations.test_upgrade import HEAD, value
 
 UPGRADE, STATUS = blocks("upgrade.md")
 
-CUSTOMERS: Final = 4
-PAUSE_S: Final = 0.03
+CUSTOMERS: Final = 3
+PAUSE_S: Final = 0.05
 """After each purchase, so that there is time left for instances to start in."""
-BETWEEN: Final = 40
+BETWEEN: Final = 24
 """How many writes are acknowledged between two steps."""
 
 # What a release may do to tables that are written to: more columns, tables and indexes.
