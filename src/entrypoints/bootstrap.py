@@ -37,6 +37,7 @@ from adapters.observers import together
 from adapters.postgres import migrate
 from adapters.postgres.admin import SCOPES, SECRET_PREFIX, UNCHANGED, Admin, ApiKey, KeyState, Lifetime, Rotated, Tenant
 from adapters.postgres.api_keys import ApiKeys
+from adapters.postgres.arrays import ask_for_lists_only
 from adapters.postgres.audit import PostgresAudit
 from adapters.postgres.engine import INDEX_ONLY_PLANS, create_engine
 from adapters.postgres.events import PostgresEvents
@@ -159,6 +160,7 @@ def application(settings: Settings, database_url: str, *, buckets: Buckets | Non
 
     ``buckets`` are what its processes share of the rate limits; None is for one that is alone.
     """
+    ask_for_lists_only()
     timeout_ms = settings.request_timeout_ms
     # A database that answers late is noticed by the request first, which then says that the outcome is unknown; the
     # write may still come about, and the database's own limits make sure that it does not wait for ever.
