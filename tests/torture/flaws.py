@@ -10,6 +10,7 @@ from litestar.types import ASGIApp
 from adapters.redis import cache, receipts
 from entrypoints import bootstrap
 from entrypoints.bootstrap import application
+from entrypoints.http.buckets import Buckets
 from entrypoints.settings import Settings
 from tests.concurrency.broken import EarlyStore, UnguardedStore
 from wallet_core import replays
@@ -19,28 +20,28 @@ from wallet_core.outcomes import Replayed
 from wallet_core.ports import History
 
 
-def as_it_is(settings: Settings, database_url: str) -> ASGIApp:
+def as_it_is(settings: Settings, database_url: str, *, buckets: Buckets | None = None) -> ASGIApp:
     """The service itself: what it lacks was taken from its database."""
-    return application(settings, database_url)
+    return application(settings, database_url, buckets=buckets)
 
 
-def without_guard(settings: Settings, database_url: str) -> ASGIApp:
+def without_guard(settings: Settings, database_url: str, *, buckets: Buckets | None = None) -> ASGIApp:
     """Updates a wallet whatever its version is by now."""
     patch.object(bootstrap, "PostgresStore", UnguardedStore).start()
-    return application(settings, database_url)
+    return application(settings, database_url, buckets=buckets)
 
 
-def early_answers(settings: Settings, database_url: str) -> ASGIApp:
+def early_answers(settings: Settings, database_url: str, *, buckets: Buckets | None = None) -> ASGIApp:
     """Answers first, and commits a little later."""
     patch.object(bootstrap, "PostgresStore", EarlyStore).start()
-    return application(settings, database_url)
+    return application(settings, database_url, buckets=buckets)
 
 
-def believing_cache(settings: Settings, database_url: str) -> ASGIApp:
+def believing_cache(settings: Settings, database_url: str, *, buckets: Buckets | None = None) -> ASGIApp:
     """Takes for a receipt whatever the cache has under the key."""
     patch.object(cache, "unsealed", _believed).start()
     patch.object(replays, "_replay", _replayed).start()
-    return application(settings, database_url)
+    return application(settings, database_url, buckets=buckets)
 
 
 def _believed(value: object, kept_at: bytes, key: str, history: History) -> Transaction | Rejection | None:
