@@ -15,6 +15,7 @@ import pytest
 from tests.concurrency.writer import Job, writing
 from tests.databases import Databases
 from tests.events.consumer import Consumer, consuming
+from tests.events.hesitant import HesitantStore
 from tests.support.builders import A, B, C
 from tests.support.ids import id_number
 from tests.support.over_http import HttpWorld, Services, http_world, services_over
@@ -80,7 +81,7 @@ async def test_a_consumer_that_is_killed_deals_with_every_transaction_once_and_i
     await world.open(A, B, C, D, balance=1_000)
     consumer = Consumer(services.url, world.api_keys[world.tenant], tmp_path / "effects.db")
     consumer.prepare()
-    jobs = [Job(services.dsn, world.tenant, (A, B, C), tmp_path / name, name) for name in ("one", "two")]
+    jobs = [Job(services.dsn, world.tenant, (A, B, C), tmp_path / name, name, HesitantStore) for name in ("one", "two")]
     stop = asyncio.Event()
     late = asyncio.create_task(commit_late(world, stop))
     with writing(jobs[0]), writing(jobs[1]) as writer:
