@@ -141,7 +141,9 @@ class Importing:
     async def run(self, file: IO[bytes], size: int, progress: Progress) -> None:
         """Write what is not there yet. Raises ``FormatError`` and ``Differs``, both before the portion is written."""
         try:
-            for portion in portions(file):
+            following = portions(file)
+            # In a thread: the statements of the portion that is being written go on meanwhile, one after the other.
+            while (portion := await asyncio.to_thread(next, following, None)) is not None:
                 if portion.lines and portion.lines[0][1].transaction is None:
                     await self._settle()
                     await self._compare_states(portion)
@@ -180,11 +182,7 @@ class Importing:
         self._waiting = []
         if not ready:
             return
-        proved = check.prove(ready, standings)
-        try:
-            rows = check.rows_of(proved)
-        except (LookupError, TypeError, ValueError) as error:
-            raise FormatError(f"a value in the portion up to {_named(ready[-1])} is none: {error}") from error
+        proved, rows = await asyncio.to_thread(_proved, ready, standings)
         await self._landed()
         self._just_written = check.after(proved)
         self._under_way = asyncio.create_task(self._write(proved, rows))
@@ -266,6 +264,15 @@ class Importing:
         if not self._waiting:
             return f"{others}; its wallets were used after the export, or it is another tenant"
         return f"{others}, and not {_named(self._waiting[0])}, which is: it is not a part of the same ledger"
+
+
+def _proved(ready: Sequence[Transaction], standings: Mapping[str, Standing]) -> tuple[Proved, Mapping[str, Any]]:
+    """A portion, proved, and its rows. Raises ``FormatError``."""
+    proved = check.prove(ready, standings)
+    try:
+        return proved, check.rows_of(proved)
+    except (LookupError, TypeError, ValueError) as error:
+        raise FormatError(f"a value in the portion up to {_named(ready[-1])} is none: {error}") from error
 
 
 def _out_of_turn(left: Sequence[Transaction]) -> str:
