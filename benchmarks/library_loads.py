@@ -15,12 +15,15 @@ from adapters.ids import UuidV7
 from adapters.postgres.unit_of_work import PostgresStore
 from benchmarks.ledger import Ledger, wallet_id, writing_engine
 from benchmarks.meter import Meter
-from benchmarks.rows import HOT, SPREAD, Row
+from benchmarks.rows import HOT, SPREAD, SPREAD_ALONE, Row
 from benchmarks.stage import Stage
+from benchmarks.statements import Clocked
 from benchmarks.truth import Told, Untrue, witnessed
 from wallet_core import Applied, BatchLedger, Command, GroupCommit, credit
+from wallet_core.group_commit import STACKED_COMMANDS_MIN
 
-CALLERS: Final = (64, 1000)
+CALLERS: Final = (1, 64, 1000)
+HOT_CALLERS: Final = 64
 BATCH_SIZES: Final = (100, 1000)
 
 
@@ -39,25 +42,28 @@ class Tally:
     """What came of it."""
 
     latencies_ms: list[float] = attrs.field(factory=list)
+    waits_ms: list[float] = attrs.field(factory=list)
+    """Of each batch: how long its statements took."""
     applied: int = 0
     sent: int = 0
     took_s: float = 0.0
 
 
 def library(stage: Stage) -> Iterator[Row]:
-    """Single credits of many callers, spread and hot, and batches of each size of one caller."""
+    """Single credits of many callers, spread and hot, and batches of each size of one caller. For one caller, what the
+    statements take by themselves is a row of its own."""
     spread, seconds = stage.ledger.wallets, stage.seconds
     for callers in CALLERS:
-        name = f"library, {callers} callers, spread"
-        yield _row(stage, f"library-spread-{callers}", name, Calls(callers, 1, spread, seconds))
-    name = f"library, {CALLERS[0]} callers, hot"
-    yield _row(stage, f"library-hot-{CALLERS[0]}", name, Calls(CALLERS[0], 1, 1, seconds))
+        name = f"library, {callers} caller{'s' * (callers > 1)}, spread"
+        yield from _rows(stage, f"library-spread-{callers}", name, Calls(callers, 1, spread, seconds))
+    name = f"library, {HOT_CALLERS} callers, hot"
+    yield from _rows(stage, f"library-hot-{HOT_CALLERS}", name, Calls(HOT_CALLERS, 1, 1, seconds))
     for size in BATCH_SIZES:
         name = f"library, batches of {size}, 1 caller, commands"
-        yield _row(stage, f"library-batches-{size}", name, Calls(1, size, spread, seconds))
+        yield from _rows(stage, f"library-batches-{size}", name, Calls(1, size, spread, seconds))
 
 
-def _row(stage: Stage, key: str, name: str, calls: Calls) -> Row:
+def _rows(stage: Stage, key: str, name: str, calls: Calls) -> Iterator[Row]:
     try:
         with witnessed(stage.ledger) as witness:
             with Meter(stage.server, in_process=True).measured() as costs:
@@ -68,7 +74,7 @@ def _row(stage: Stage, key: str, name: str, calls: Calls) -> Row:
     if tally.applied != tally.sent:
         stage.report.fail(f"{name}: {tally.sent - tally.applied} commands were not applied")
     percentiles = statistics.quantiles(tally.latencies_ms, n=100)
-    return Row(
+    row = Row(
         key,
         name,
         tally.applied / tally.took_s,
@@ -76,14 +82,29 @@ def _row(stage: Stage, key: str, name: str, calls: Calls) -> Row:
         percentiles[98],
         costs,
         yardstick=HOT if calls.wallets == 1 else SPREAD,
+        alone=SPREAD_ALONE if calls.callers == calls.size == 1 else None,
         without_effect=tally.sent - tally.applied,
         seconds=tally.took_s,
     )
+    yield row
+    if calls.callers == 1:
+        waits = statistics.quantiles(tally.waits_ms, n=100)
+        # As many as there would be if nothing but the statements took time.
+        rate = calls.size * 1000 / statistics.fmean(tally.waits_ms)
+        yield attrs.evolve(
+            row,
+            key=key.replace("library", "statements"),
+            name=name.replace("library", "its statements"),
+            per_second=rate,
+            p50_ms=waits[49],
+            p99_ms=waits[98],
+        )
 
 
 async def _load(ledger: Ledger, calls: Calls) -> Tally:
     engine = writing_engine(ledger.dsn)
-    group = GroupCommit(BatchLedger(PostgresStore(engine), UuidV7()))
+    store = Clocked(PostgresStore(engine))
+    group = GroupCommit(BatchLedger(store, UuidV7(), stacks=True), stacked_commands_min=STACKED_COMMANDS_MIN)
     chance = random.Random()
     tally = Tally()
 
@@ -107,6 +128,7 @@ async def _load(ledger: Ledger, calls: Calls) -> Tally:
         for _ in range(calls.callers):
             tasks.create_task(call(started_at + calls.seconds, time.perf_counter))
     tally.took_s = time.perf_counter() - started_at
+    tally.waits_ms = store.waits_ms
     await group.close()
     await engine.dispose()
     return tally
