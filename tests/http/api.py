@@ -171,19 +171,20 @@ def as_served(app: Any) -> Any:
         if begin is None or scope["type"] != "http" or scope["method"] not in WRITE_METHODS:
             await app(scope, receive, send)
             return
-        messages = [await receive()]
-        while messages[-1].get("more_body"):
-            messages.append(await receive())
-        answered = asyncio.get_running_loop().create_future()
-        if begin(scope, b"".join(message["body"] for message in messages), answered.set_result):
-            await (await answered)(scope, receive, send)
-            return
-        read = iter(messages)
+        coming = asyncio.ensure_future(receive())
+        await asyncio.sleep(0)
+        if coming.done() and not coming.result().get("more_body"):
+            answered = asyncio.get_running_loop().create_future()
+            if begin(scope, coming.result()["body"], answered.set_result):
+                await (await answered)(scope, receive, send)
+                return
+        first = [coming]
 
-        async def receive_again() -> Any:
-            return next(read, None) or await receive()
+        async def receive_all() -> Any:
+            return await (first.pop() if first else receive())
 
-        await app(scope, receive_again, send)
+        await app(scope, receive_all, send)
+        coming.cancel()
 
     return served
 

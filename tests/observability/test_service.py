@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +17,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from adapters.metrics.exposition import REUSED_S
 from tests.databases import Databases
 from tests.http.process import API_KEY, Running, eventually, serving
 from tests.observability.scrape import Scrape, scraped
@@ -82,6 +84,8 @@ class Pair:
     """Of temporary files."""
 
     def scrape(self) -> Scrape:
+        # For as long, a worker gives the answer again that it gave to somebody before.
+        time.sleep(REUSED_S)
         # A connection of its own, so that either worker may be the one that answers.
         with httpx.Client(base_url=self.metrics_url, timeout=30) as client:
             return scraped(client)
