@@ -25,8 +25,6 @@ _PLACE: Final = struct.Struct(">qq16s")
 _CHECK_BYTES: Final = 4
 
 FIRST: Final[Place] = (-1, 0, UUID(int=0))
-LSN_MAX: Final = 2**63 - 1
-LAST_ID: Final = UUID(int=2**128 - 1)
 
 # All transactions that are still under way, or yet to begin, have a position that is no lower.
 _HORIZON: Final = (
@@ -37,25 +35,36 @@ _HORIZON: Final = (
 
 _PLACE_COLUMNS: Final = (transactions.c.position, transactions.c.lsn, transactions.c.id)
 
-# One statement, and so one snapshot: what is beyond the horizon of another one could be missing here.
+# In one statement, and so one snapshot: what is beyond the horizon of another one could be missing here.
+_TOLD: Final = (
+    transactions.c.tenant_id == TENANT,
+    transactions.c.outcome == APPLIED,
+    # As the index has it.
+    transactions.c.position >= literal_column("0", Integer()),
+    transactions.c.position < _HORIZON,
+)
+
 EVENTS: Final = (
     select(*brought(transactions), transactions.c.position, transactions.c.lsn)
     .where(
-        transactions.c.tenant_id == TENANT,
-        transactions.c.outcome == APPLIED,
-        # As the index has it.
-        transactions.c.position >= literal_column("0", Integer()),
+        *_TOLD,
         tuple_(*_PLACE_COLUMNS)
         > tuple_(
             bindparam("position", type_=BigInteger), bindparam("lsn", type_=BigInteger), bindparam("id", type_=Uuid)
         ),
-        transactions.c.position < _HORIZON,
     )
     .order_by(*_PLACE_COLUMNS)
     .limit(bindparam("limit", type_=BigInteger))
 )
 
-NOW: Final = select(_HORIZON.label("horizon"))
+# The place of an event, and not the horizon: ids of transactions that came to nothing are lost in a crash, and given
+# again, and what is loaded into another server brings along no more than its events.
+LATEST: Final = (
+    select(*_PLACE_COLUMNS)
+    .where(*_TOLD)
+    .order_by(*(column.desc() for column in _PLACE_COLUMNS))
+    .limit(literal_column("1", Integer()))
+)
 
 
 class PostgresEvents:
@@ -84,8 +93,8 @@ class PostgresEvents:
         """The cursor behind everything that can be told by now. See ``EventReader``."""
         with translating():
             async with open_session(self._engine) as session:
-                (row,) = await session.fetch(NOW, {})
-        return cursor_of(tenant, (row["horizon"] - 1, LSN_MAX, LAST_ID))
+                rows = await session.fetch(LATEST, {"tenant": tenant})
+        return cursor_of(tenant, (rows[0]["position"], rows[0]["lsn"], rows[0]["id"]) if rows else FIRST)
 
 
 def cursor_of(tenant: UUID, place: Place) -> str:
