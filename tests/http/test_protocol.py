@@ -76,11 +76,20 @@ class Served:
 
 
 @contextmanager
-def running(app: ASGIApp, protocol: type[BoundedProtocol] = SmallProtocol) -> Iterator[tuple[str, int]]:
+def running(
+    app: ASGIApp, protocol: type[BoundedProtocol] = SmallProtocol, grace_s: int = GRACE_S
+) -> Iterator[tuple[str, int]]:
     """The address of a server of its own, in a thread."""
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        cast(Any, app), http=protocol, loop="uvloop", lifespan="off", log_config=None, timeout_graceful_shutdown=GRACE_S
+        cast(Any, app),
+        http=protocol,
+        loop="uvloop",
+        lifespan="off",
+        log_config=None,
+        # Else the application would be wrapped in another one, and nothing be begun without a task.
+        proxy_headers=False,
+        timeout_graceful_shutdown=grace_s,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],))

@@ -30,6 +30,7 @@ from entrypoints.http.operations import OPERATIONS
 from entrypoints.http.problems import Problem, Refused, malformed
 from entrypoints.http.reads import READS, read
 from entrypoints.http.requests import BODY_BYTES_MAX
+from entrypoints.http.server import GRACE_S_MAX
 from entrypoints.http.service import Service
 from entrypoints.http.ui import PAGES, UserInterface
 from entrypoints.http.watch import Watch, secrets_of
@@ -81,7 +82,9 @@ def create_app(
             return False
         return direct.begin(scope, body, reply)
 
-    edge = Edge(metrics.around(app) if metrics else app, watch=watch, begin=begin)
+    # The end of the process waits for what is begun, and gives up only tasks.
+    begins = service.timeout_s <= GRACE_S_MAX
+    edge = Edge(metrics.around(app) if metrics else app, watch=watch, begin=begin if begins else None)
     return Cors(edge, cors_origins, Edge) if cors_origins else edge
 
 

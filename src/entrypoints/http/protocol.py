@@ -84,6 +84,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """The request that is being served. Others may have come after it."""
     _held: OneWrite | None = None
     """The request that is to be served once all has been read of what came with its head."""
+    _parsing = False
     _begin: Begin | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
@@ -108,6 +109,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """Called when the server stops: answer what is under way, and close."""
         self.app_state[STOPPING] = True
+        # What is begun from now on is a task, which the server can end when it has waited for long enough.
+        self._begin = None
         for tell in list(self._extensions[ON_STOP].values()):
             cast("Callable[[], None]", tell)()
         super().shutdown()
@@ -122,15 +125,18 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._taken += len(data)
         self._much_taken = self._taken > self.head_bytes_max
+        self._parsing = True
         super().data_received(data)
-        if self._held is not None:
-            held, self._held = self._held, None
-            self._serve(held)
+        self._parsing = False
+        held, self._held = self._held, None
         if self._taken > self.head_bytes_max:
             self.send_400_response(f"more than {self.head_bytes_max} bytes are no complete head, and no body")
         # Also what is no head yet, such as an empty line, has ended the wait of a kept connection.
         elif self._head_timer is None and ((last := self._last()) is None or last.response_complete):
             self._await_head()
+        # Last, since it may be answered at once, and what follows an answer may take its time.
+        if held is not None:
+            self._serve(held)
 
     def on_headers_complete(self) -> None:
         # With a head there may have come much else, so that only now it is known how long it is.
@@ -191,7 +197,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._served = cycle
         if self._begin is None or app is not self.app or cycle.scope["method"] not in WRITE_METHODS:
             super()._start_asgi_task(cycle, app)
-        elif cycle.more_body:
+        elif self._parsing:
             self._held = cast(OneWrite, cycle)
         else:
             self._serve(cast(OneWrite, cycle))

@@ -120,6 +120,9 @@ class Service:
         work = asyncio.ensure_future(self.ledger.execute(tenant, (command,)))
 
         def past() -> None:
+            if work.done():
+                # It is about to be told. The loop may look at its clock before it gets to that.
+                return
             work.remove_done_callback(done)
             self._abandon(work)
             tell(None)
