@@ -114,3 +114,11 @@ async def test_what_is_no_answer_is_refused_as_uvicorn_refuses_it(messages: Sequ
     with pytest.raises(RuntimeError) as theirs:
         await sent(RequestResponseCycle, messages)
     assert str(ours.value) == str(theirs.value)
+
+
+async def test_a_second_answer_is_never_written() -> None:
+    """It would be taken for that to the next request."""
+    wire, cycle, _ = await sent(OneWrite, ANSWERS["whole"][0])
+    assert isinstance(cycle, OneWrite)
+    assert not cycle.answer(201, [LENGTH], b"body")
+    assert len(wire.writes) == 1

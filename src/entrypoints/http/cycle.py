@@ -42,6 +42,9 @@ class OneWrite(RequestResponseCycle):
     def _whole(self, status: int, headers: Iterable[tuple[bytes, bytes]], data: bytes) -> bytes | None:
         if self.disconnected or self.flow.write_paused or not self.keep_alive or self.scope["method"] == "HEAD":
             return None
+        if self.response_complete:
+            # A second answer would be taken for that to the next request. uvicorn closes the connection instead.
+            return None
         parts = [STATUS_LINE[status]]
         declared = b""
         for name, value in (*self.default_headers, *headers):
