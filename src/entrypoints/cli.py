@@ -14,7 +14,7 @@ from typing import Final, NoReturn
 import attrs
 import click
 
-from entrypoints import bootstrap, logs
+from entrypoints import bootstrap, composition, logs
 from entrypoints.administer import current_settings, errors_in_one_line
 from entrypoints.bootstrap import BootstrapError, Prepared
 from entrypoints.http import server
@@ -80,7 +80,9 @@ def serve() -> None:
                 settings = attrs.evolve(settings, metrics_dir=Path(folder))
             port = listeners[0].getsockname()[1]
             server.serve(
-                partial(bootstrap.application, settings, prepared.database_url, buckets=stack.enter_context(Buckets())),
+                partial(
+                    composition.application, settings, prepared.database_url, buckets=stack.enter_context(Buckets())
+                ),
                 listeners,
                 start_logs=partial(logs.start, settings),
                 workers=settings.workers,

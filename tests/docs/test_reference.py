@@ -4,7 +4,7 @@ import inspect
 import re
 from collections import Counter
 
-from entrypoints import bootstrap
+from entrypoints import composition
 from entrypoints.http.problems import ALL
 from entrypoints.settings import (
     BOOTSTRAP_API_KEY_LENGTH_MAX,
@@ -73,8 +73,8 @@ def test_the_remembered_refusals_are_named_apart_from_those_that_decide_nothing(
 
 
 def test_the_connections_to_plan_with_are_those_that_a_process_opens() -> None:
-    sizes = re.findall(r"pool_size=(\w+_CONNECTIONS)", inspect.getsource(bootstrap.application))
-    pools = sum(vars(bootstrap)[name] for name in sizes)
+    sizes = re.findall(r"pool_size=(\w+_CONNECTIONS)", inspect.getsource(composition.application))
+    pools = sum(vars(composition)[name] for name in sizes)
     assert len(sizes) > 3
     assert f"at most {pools} connections to PostgreSQL" in text("how-to/production.md")
     assert f"workers × {pools + 1}" in text("how-to/production.md")

@@ -10,7 +10,7 @@ import asyncpg
 import psutil
 import pytest
 
-from entrypoints.bootstrap import LEDGER_CONNECTIONS
+from entrypoints.composition import LEDGER_CONNECTIONS
 from tests.faults.wire import Wire
 from tests.http.process import Running, serving
 from tests.support.waits import until

@@ -10,7 +10,7 @@ from typing import Any, Final
 import attrs
 import httpx
 
-from entrypoints import bootstrap
+from entrypoints import bootstrap, composition
 from entrypoints.settings import Settings
 from tests.http.api import client_of
 
@@ -25,7 +25,7 @@ async def observed(dsn: str, **settings: str) -> AsyncIterator[httpx.AsyncClient
     given = Settings.from_environment({"WALLET_DATABASE_URL": dsn, "WALLET_BOOTSTRAP_API_KEY": API_KEY, **settings})
     async with bootstrap.administration(dsn) as admin:
         await admin.ensure_key(bootstrap.DEFAULT_TENANT, "bootstrap", API_KEY, bootstrap.SCOPES)
-    app = bootstrap.application(given, dsn)
+    app = composition.application(given, dsn)
     async with lifespan_of(app), client_of(app) as client:
         client.headers["authorization"] = f"Bearer {API_KEY}"
         yield client

@@ -15,7 +15,7 @@ import pytest
 
 from adapters.postgres.admin import Admin
 from adapters.postgres.api_keys import TTL_S
-from entrypoints.bootstrap import READER_CONNECTIONS
+from entrypoints.composition import READER_CONNECTIONS
 from tests.databases import run as run_async
 from tests.http.api import problem_of
 from tests.http.process import eventually

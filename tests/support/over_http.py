@@ -31,7 +31,7 @@ from adapters.postgres.engine import create_engine
 from adapters.postgres.reader import PostgresReader
 from adapters.postgres.schema import SERVICE_ROLE
 from adapters.postgres.unit_of_work import PostgresStore
-from entrypoints.bootstrap import application
+from entrypoints.composition import application
 from entrypoints.http.app import create_app
 from entrypoints.http.protocol import BoundedProtocol
 from entrypoints.http.server import bind

@@ -2,10 +2,10 @@
 
 import sys
 
-from entrypoints import bootstrap, cli
+from entrypoints import cli, composition
 from tests.torture.flaws import FLAWS
 
 if __name__ == "__main__":
     # The name of what makes the application is what reaches the workers.
-    bootstrap.application = FLAWS[sys.argv[1]]
+    composition.application = FLAWS[sys.argv[1]]
     cli.main(["serve"])

@@ -8,8 +8,8 @@ from unittest.mock import patch
 from litestar.types import ASGIApp
 
 from adapters.redis import cache, receipts
-from entrypoints import bootstrap
-from entrypoints.bootstrap import application
+from entrypoints import composition
+from entrypoints.composition import application
 from entrypoints.http.buckets import Buckets
 from entrypoints.settings import Settings
 from tests.concurrency.broken import EarlyStore, UnguardedStore
@@ -27,13 +27,13 @@ def as_it_is(settings: Settings, database_url: str, *, buckets: Buckets | None =
 
 def without_guard(settings: Settings, database_url: str, *, buckets: Buckets | None = None) -> ASGIApp:
     """Updates a wallet whatever its version is by now."""
-    patch.object(bootstrap, "PostgresStore", UnguardedStore).start()
+    patch.object(composition, "PostgresStore", UnguardedStore).start()
     return application(settings, database_url, buckets=buckets)
 
 
 def early_answers(settings: Settings, database_url: str, *, buckets: Buckets | None = None) -> ASGIApp:
     """Answers first, and commits a little later."""
-    patch.object(bootstrap, "PostgresStore", EarlyStore).start()
+    patch.object(composition, "PostgresStore", EarlyStore).start()
     return application(settings, database_url, buckets=buckets)
 
 

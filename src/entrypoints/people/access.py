@@ -1,6 +1,6 @@
 """The way to the wallets: a service at a URL, or a whole one in this process.
 
-Beside ``entrypoints.bootstrap`` this is the other module that names adapters, and it names the HTTP client only. Who
+Beside the composition root this is the only module that names adapters, and it names the HTTP client only. Who
 calls a service need not install one, nor wait until it is imported.
 """
 
@@ -33,7 +33,9 @@ from adapters.http_client_told import decision, entry_record, hold, transaction,
 from entrypoints.settings import SettingError, one_of_a_caller
 
 if TYPE_CHECKING:
-    from entrypoints.settings import Settings
+    from contextlib import AbstractAsyncContextManager
+
+    from litestar.types import ASGIApp
 
 __all__ = [
     "Done",
@@ -124,7 +126,7 @@ def at(place: Place, environ: Mapping[str, str], work: Work[T]) -> T:
         return asyncio.run(_over_http(place, work))
     try:
         # Imported here: it is the whole service.
-        from entrypoints import bootstrap
+        from entrypoints import bootstrap, composition
         from entrypoints.settings import Settings
     except ImportError as error:
         raise PlaceError(f"wallets in this process need the service: install wallet-service[all] ({error})") from error
@@ -134,7 +136,8 @@ def at(place: Place, environ: Mapping[str, str], work: Work[T]) -> T:
             api_key = place.api_key or prepared.api_key or settings.bootstrap_api_key
             if api_key is None:
                 raise PlaceError("an API key is needed: set WALLET_API_KEY, or WALLET_API_KEY_FILE, or give --key")
-            return asyncio.run(_in_process(attrs.evolve(place, api_key=api_key), settings, prepared.database_url, work))
+            service = composition.in_process(settings, prepared.database_url)
+            return asyncio.run(_in_process(attrs.evolve(place, api_key=api_key), service, work))
     except (SettingError, bootstrap.BootstrapError) as error:
         raise PlaceError(str(error)) from error
 
@@ -147,12 +150,10 @@ async def _over_http(place: Place, work: Work[T]) -> T:
         raise PlaceError(f"{place.url} cannot be asked: {error}") from error
 
 
-async def _in_process(place: Place, settings: "Settings", database_url: str, work: Work[T]) -> T:
+async def _in_process(place: Place, service: "AbstractAsyncContextManager[ASGIApp]", work: Work[T]) -> T:
     """The same client, whose requests the service in this process answers: the same ledger, and no network."""
-    from entrypoints import bootstrap
-
     async with (
-        bootstrap.in_process(settings, database_url) as app,
+        service as app,
         httpx.AsyncClient(transport=httpx.ASGITransport(cast(Any, app))) as http,
     ):
         return await work(WalletClient(IN_PROCESS, place.api_key or "", retries=place.retries, http=http))
