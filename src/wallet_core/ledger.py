@@ -44,6 +44,10 @@ STEP_COMMANDS_MAX = 100
 """How many commands are decided in one go. A thousand would take 12 ms, in which nothing else happens in the process:
 no other caller is heard, and the database waits for the next statement of the batch before."""
 
+BESIDE_S_MAX = 0.05
+"""How long a batch that was written beside the one below waits for that, with its wallets locked, in seconds. Batches
+of two processes may wait for each other in a ring of which the database sees no more than half."""
+
 BACKOFF_S_FIRST = 0.001
 BACKOFF_S_MAX = 0.05
 
@@ -106,6 +110,11 @@ class BatchLedger:
             try:
                 outcomes = await self._attempt(batch)
             except StaleSnapshot:
+                if flight is not None:
+                    flight.fail()
+                if batch.last is not None:
+                    # Only then is it known what it came to; and it may be at it again, with nothing of ours in its way.
+                    await batch.last.ended()
                 races += 1
                 self.observer.race_lost(below=batch.last is not None and not batch.last.kept)
                 if races >= RACES_MAX:
@@ -117,6 +126,8 @@ class BatchLedger:
                 batch.last = None
                 await self._pause(races)
             except (Unavailable, CommitUnknown) as failure:
+                if flight is not None:
+                    flight.fail()
                 # After a lost COMMIT the same keys are asked again: if it did happen, they are found decided.
                 in_doubt = in_doubt or isinstance(failure, CommitUnknown)
                 connections += 1
@@ -136,6 +147,8 @@ class BatchLedger:
 
     async def _attempt(self, batch: Batch) -> list[Outcome]:
         while True:
+            if batch.last is not None:
+                await batch.last.decided()
             watched = self.observer.attempt(stacked=batch.last is not None, locked=batch.lock)
             async with self.store.begin(batch.tenant) as unit:
                 snapshot = await unit.load(batch.names, lock=batch.lock)
@@ -153,12 +166,17 @@ class BatchLedger:
                 if batch.flight is not None:
                     batch.flight.decide(decided.changes)
                 watched.passed(Step.DECIDE)
-                if batch.last is not None:
+                beside = batch.last is not None and batch.last.is_apart_from(decided.changes)
+                if batch.last is not None and not beside:
                     await batch.last.landed()
                     watched.passed(Step.TURN)
                 if decided.changes:
                     await unit.append(decided.changes)
                     watched.passed(Step.APPEND)
+                if batch.last is not None and beside:
+                    await batch.last.landed(BESIDE_S_MAX)
+                    watched.passed(Step.TURN)
+                if decided.changes:
                     batch.attempted.update(decision.id for decision in decided.changes.decisions)
                     await unit.commit()
                     watched.passed(Step.COMMIT)

@@ -2,9 +2,10 @@
 
 A batch spends half of its time in the database and half in Python, and the next one needs the wallets as this one
 leaves them. Those are known as soon as this one is decided. So the next one loads what it names, takes this one's
-changes as if they were there, and is decided; but it writes nothing, and tells nobody anything, before this one is
+changes as if they were there, and is decided; but it commits nothing, and tells nobody anything, before this one is
 committed. If that fails, it starts anew. Every guard in the database stays what it was: the version that a wallet is
-updated from is the one that the batch before has written.
+updated from is the one that the batch before has written. That version has to be there to be seen, so what touches a
+wallet of this one is written after it, too; only what touches none is written beside it.
 """
 
 import asyncio
@@ -30,6 +31,8 @@ class Flight:
     _changes: Changes | None = None
     _is_decided: "asyncio.Future[None]" = attrs.field(factory=_future, init=False)
     _has_landed: "asyncio.Future[None]" = attrs.field(factory=_future, init=False)
+    # Either has ended, or has failed and goes on with another attempt.
+    _is_settled: "asyncio.Future[None]" = attrs.field(factory=_future, init=False)
 
     def decide(self, changes: Changes) -> None:
         """Tell what the batch is about to write. Of several attempts, only the first can be put something on top of."""
@@ -42,11 +45,18 @@ class Flight:
         if not self._is_decided.done():
             self._is_decided.set_result(None)
         self._has_landed.set_result(None)
+        if not self._is_settled.done():
+            self._is_settled.set_result(None)
+
+    async def decided(self) -> None:
+        """Return when it is known what the batch is about to do. What goes on top is loaded after that: what was loaded
+        before could be older than what this one has loaded, and holds and wallets would be of different moments."""
+        await self._is_decided
 
     async def below(self, snapshot: Snapshot, names: Names) -> Snapshot:
         """The snapshot as it would be after this batch. Raises ``StaleSnapshot``, once it has ended, if that cannot be
         told from what was loaded."""
-        await self._is_decided
+        await self.decided()
         if self._changes is None or not _can_be_stacked(snapshot, names, self._changes):
             await self._has_landed
             raise StaleSnapshot
@@ -56,11 +66,32 @@ class Flight:
         """Return when the batch has ended, whatever it came to."""
         await self._has_landed
 
-    async def landed(self) -> None:
-        """Return when the batch has ended. Raises ``StaleSnapshot`` if it came to something else than was decided."""
-        await self._has_landed
+    def is_apart_from(self, changes: Changes) -> bool:
+        """Whether these changes touch no wallet that the batch is about to change: they can be written beside it."""
+        if self._changes is None:
+            return False
+        ours, theirs = _changed(self._changes), _changed(changes)
+        # A hold refers to the wallet that it is for, which must not be one that is only being opened.
+        theirs.update(hold.destination for hold in changes.placed_holds if hold.destination is not None)
+        return ours.isdisjoint(theirs)
+
+    def fail(self) -> None:
+        """Tell that what was decided first is not what will be committed, as soon as that is known: whoever has written
+        something on top of it lets go of it."""
+        if not self._is_settled.done():
+            self._is_settled.set_result(None)
+
+    async def landed(self, within_s: float | None = None) -> None:
+        """Return when the batch has ended. Raises ``StaleSnapshot`` as soon as it is known that it comes to something
+        else than was decided, or when it takes longer than this."""
+        if not self._is_settled.done():
+            await asyncio.wait([self._is_settled], timeout=within_s)
         if not self.kept:
             raise StaleSnapshot
+
+
+def _changed(changes: Changes) -> set[UUID]:
+    return {*(wallet.id for wallet in changes.opened_wallets), *(wallet.id for _, wallet in changes.updated_wallets)}
 
 
 def stacked(snapshot: Snapshot, changes: Changes) -> Snapshot:

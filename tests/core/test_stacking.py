@@ -32,6 +32,7 @@ from wallet_core import (
     Wallet,
     credit,
     debit,
+    ledger,
 )
 from wallet_core.ports import (
     DUE_HOLDS_MAX,
@@ -54,6 +55,8 @@ class _GatedUnit:
     store: "GatedStore"
 
     async def load(self, names: Names, *, lock: bool = False) -> Snapshot:
+        if self.store.loading is not None:
+            await self.store.loading
         snapshot = await self.unit.load(names, lock=lock)
         self.store.loaded.append(self.number)
         return snapshot
@@ -80,9 +83,11 @@ class GatedStore:
     store: Store
     gated: int = 2
     begun: int = 0
+    loading: "asyncio.Future[None] | None" = None
     loaded: list[int] = attrs.field(factory=list)
     writing: list[tuple[int, list[str]]] = attrs.field(factory=list)
     let_go: dict[int, "asyncio.Future[Exception | None]"] = attrs.field(factory=dict)
+    ended: dict[int, asyncio.Event] = attrs.field(factory=dict)
 
     def begin(self, tenant: UUID) -> AbstractAsyncContextManager[UnitOfWork]:
         return self._begin(tenant)
@@ -91,8 +96,14 @@ class GatedStore:
     async def _begin(self, tenant: UUID) -> AsyncIterator[UnitOfWork]:
         self.begun += 1
         number = self.begun
-        async with self.store.begin(tenant) as unit:
-            yield unit if number > self.gated else _GatedUnit(unit, number, self)
+        try:
+            async with self.store.begin(tenant) as unit:
+                yield unit if number > self.gated else _GatedUnit(unit, number, self)
+        finally:
+            self.ended.setdefault(number, asyncio.Event()).set()
+
+    async def has_ended(self, number: int) -> None:
+        await self.ended.setdefault(number, asyncio.Event()).wait()
 
     async def go_on(self, number: int, error: Exception | None = None) -> None:
         self.let_go.setdefault(number, asyncio.get_running_loop().create_future()).set_result(error)
@@ -149,6 +160,71 @@ async def test_a_batch_is_decided_while_the_one_below_is_written_and_written_aft
     assert await world.state() == (0, 4)
     # Neither had to be decided twice.
     assert world.store.begun == 2
+
+
+async def test_nothing_is_loaded_for_a_batch_before_the_one_below_is_decided(world: World) -> None:
+    """It would take holds from before another writer came for what they are after the batch below, which has seen
+    that: a lapsed one would expire twice."""
+    world.store.loading = asyncio.get_running_loop().create_future()
+    await world.ask(credit("k1", A, 1))
+    await world.ask(credit("k2", A, 1))
+    assert world.store.begun == 1
+    world.store.loading.set_result(None)
+    await settle()
+    assert (world.store.loaded, world.store.writing) == ([1, 2], [(1, ["k1"])])
+
+
+async def test_what_touches_no_wallet_of_the_batch_below_is_written_beside_it_and_kept_after_it(world: World) -> None:
+    await world.elsewhere(OpenWallet("open-b", "EUR", id=B))
+    first = await world.ask(credit("k1", A, 1))
+    second = await world.ask(credit("k2", B, 1))
+    assert world.store.writing == [(1, ["k1"]), (2, ["k2"])]
+    await world.store.go_on(2)
+    assert not second.done()
+    await world.store.go_on(1)
+    assert [type(outcome) for task in (first, second) for outcome in task.result()] == [Applied, Applied]
+    assert world.store.begun == 2
+
+
+@pytest.mark.parametrize("touching", [credit("k2", A, 1), PlaceHold("k2", B, 1, destination=A)], ids=["its", "for its"])
+async def test_what_touches_a_wallet_of_the_batch_below_is_written_after_it(world: World, touching: Command) -> None:
+    await world.elsewhere(OpenWallet("open-b", "EUR", id=B), credit("fund-b", B, 5))
+    await world.ask(credit("k1", A, 1))
+    await world.ask(touching)
+    assert world.store.writing == [(1, ["k1"])]
+
+
+async def test_what_was_written_beside_a_batch_that_fails_is_let_go_at_once(world: World) -> None:
+    """The batch below may need what it holds for its next attempt."""
+    await world.elsewhere(OpenWallet("open-b", "EUR", id=B))
+    world.store.gated = 3
+    first = await world.ask(credit("k1", A, 1))
+    second = await world.ask(credit("k2", B, 1))
+    await world.store.go_on(2)
+    await world.store.go_on(1, StaleSnapshot())
+    async with asyncio.timeout(5):
+        await world.store.has_ended(2)
+    assert (first.done(), second.done()) == (False, False)
+    await world.store.go_on(3)
+    async with asyncio.timeout(5):
+        assert [type(outcome) for task in (first, second) for outcome in await task] == [Applied, Applied]
+
+
+async def test_what_was_written_beside_a_batch_that_takes_long_is_let_go(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches of two processes could wait for each other, half of it for locks and half of it here."""
+    monkeypatch.setattr(ledger, "BESIDE_S_MAX", 0.01)
+    await world.elsewhere(OpenWallet("open-b", "EUR", id=B))
+    first = await world.ask(credit("k1", A, 1))
+    second = await world.ask(credit("k2", B, 1))
+    await world.store.go_on(2)
+    async with asyncio.timeout(5):
+        await world.store.has_ended(2)
+    assert (first.done(), second.done()) == (False, False)
+    await world.store.go_on(1)
+    async with asyncio.timeout(5):
+        assert [type(outcome) for task in (first, second) for outcome in await task] == [Applied, Applied]
 
 
 @pytest.mark.parametrize(

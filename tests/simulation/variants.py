@@ -83,8 +83,14 @@ class HastyFlight(Flight):
     async def below(self, snapshot: Snapshot, names: Names) -> Snapshot:
         return await self.flight.below(snapshot, names)
 
-    async def landed(self) -> None:
+    async def decided(self) -> None:
+        await self.flight.decided()
+
+    async def landed(self, within_s: float | None = None) -> None:
         pass
+
+    async def ended(self) -> None:
+        await self.flight.ended()
 
 
 @attrs.define
@@ -116,6 +122,6 @@ VARIANTS: Final[Mapping[str, Variant]] = {
     "confident": Variant(Setup(ledger=ConfidentLedger), Phantom),
     "landing": Variant(Setup(ledger=HastyLedger), WrongReceipt),
     "new-key": Variant(Setup(lacking=frozenset({NEW_KEY_FOR_RETRIES})), DoubleEffect),
-    "snapshot": Variant(Setup(lacking=frozenset({SNAPSHOT})), WrongOrder),
+    "snapshot": Variant(Setup(lacking=frozenset({SNAPSHOT})), WrongOrder, schedules_max=6_000),
     "blind": Variant(Setup(cache=BlindCache), WrongReceipt, schedules_max=3_000),
 }
