@@ -46,6 +46,6 @@ async def test_a_client_that_was_too_much_for_a_slow_service_has_all_its_connect
         pool = client.wire.http._transport._pool  # type: ignore[attr-defined] # the pool of an AsyncHTTPTransport
         assert [each.info() for each in pool.connections if not each.is_idle()] == []
         slow, opened = False, 0
-        client.wire = attrs.evolve(client.wire, retries=Retries(deadline_s=5))
+        client.wire = attrs.evolve(client.wire, retries=Retries(attempt_s=30, deadline_s=60))
         assert set(await asyncio.gather(*(credit() for _ in range(AT_ONCE)))) == {Rejected}
         assert opened <= CONNECTIONS_MAX

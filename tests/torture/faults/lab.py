@@ -1,10 +1,14 @@
 """Faults that a request asks the service's own failure lab for, one kind for each failpoint and action."""
 
+import asyncio
 from typing import Final
 
 from tests.torture.faults.kinds import FaultKind, NotFired, Scene, Strike, ready_instance
 from tests.torture.processes import eventually
 from tests.torture.stage import Stage
+
+CACHE_TRIES: Final = 5
+"""How often a fault of the cache is asked for: a worker that takes the cache to be away just then asks it nothing."""
 
 POINTS: Final = ("before-load", "after-load", "before-append", "before-commit", "after-commit")
 
@@ -36,6 +40,18 @@ def _asks(fault: str) -> Strike:
     return strike
 
 
+def _again(strike: Strike) -> Strike:
+    async def strike_once(scene: Scene) -> str:
+        for _ in range(CACHE_TRIES - 1):
+            try:
+                return await strike(scene)
+            except NotFired:
+                await asyncio.sleep(1)
+        return await strike(scene)
+
+    return strike_once
+
+
 async def _crashed(scene: Scene, number: int, before: set[int]) -> str:
     instance = scene.stage.instances[number]
     if not await eventually(lambda: bool(before - set(instance.worker_pids())), 3.0):
@@ -58,7 +74,7 @@ def _kind(fault: str) -> FaultKind:
     # Crashes change the workers that others look for.
     lane = "instances" if fault.endswith("=crash") else "lab"
     if fault.startswith("cache="):
-        return FaultKind(name, lane, _asks(fault), _has_cache)
+        return FaultKind(name, lane, _again(_asks(fault)), _has_cache)
     return FaultKind(name, lane, _asks(fault), _crashes) if lane == "instances" else FaultKind(name, lane, _asks(fault))
 
 
