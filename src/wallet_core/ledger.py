@@ -147,15 +147,15 @@ class BatchLedger:
 
     async def _attempt(self, batch: Batch) -> list[Outcome]:
         while True:
+            watched = self.observer.attempt(stacked=batch.last is not None, locked=batch.lock)
             if batch.last is not None:
                 await batch.last.decided()
-            watched = self.observer.attempt(stacked=batch.last is not None, locked=batch.lock)
+                watched.passed(Step.STACK)
             async with self.store.begin(batch.tenant) as unit:
                 snapshot = await unit.load(batch.names, lock=batch.lock)
                 watched.passed(Step.LOAD)
                 if batch.last is not None:
                     snapshot = await batch.last.below(snapshot, batch.names)
-                    watched.passed(Step.STACK)
                 ids = self.ids(snapshot.now)
                 # A wallet whose holds have all lapsed at once must not stop the others for as long as that takes.
                 if len(snapshot.holds) > DUE_HOLDS_MAX and (expired := expire_crowds(snapshot, ids)):

@@ -42,11 +42,9 @@ class Flight:
 
     def land(self) -> None:
         """Tell that the batch has ended."""
-        if not self._is_decided.done():
-            self._is_decided.set_result(None)
+        _tell(self._is_decided)
+        _tell(self._is_settled)
         self._has_landed.set_result(None)
-        if not self._is_settled.done():
-            self._is_settled.set_result(None)
 
     async def decided(self) -> None:
         """Return when it is known what the batch is about to do. What goes on top is loaded after that: what was loaded
@@ -54,9 +52,8 @@ class Flight:
         await self._is_decided
 
     async def below(self, snapshot: Snapshot, names: Names) -> Snapshot:
-        """The snapshot as it would be after this batch. Raises ``StaleSnapshot``, once it has ended, if that cannot be
-        told from what was loaded."""
-        await self.decided()
+        """The snapshot as it would be after this batch, which is ``decided``. Raises ``StaleSnapshot``, once it has
+        ended, if that cannot be told from what was loaded."""
         if self._changes is None or not _can_be_stacked(snapshot, names, self._changes):
             await self._has_landed
             raise StaleSnapshot
@@ -78,8 +75,7 @@ class Flight:
     def fail(self) -> None:
         """Tell that what was decided first is not what will be committed, as soon as that is known: whoever has written
         something on top of it lets go of it."""
-        if not self._is_settled.done():
-            self._is_settled.set_result(None)
+        _tell(self._is_settled)
 
     async def landed(self, within_s: float | None = None) -> None:
         """Return when the batch has ended. Raises ``StaleSnapshot`` as soon as it is known that it comes to something
@@ -88,6 +84,11 @@ class Flight:
             await asyncio.wait([self._is_settled], timeout=within_s)
         if not self.kept:
             raise StaleSnapshot
+
+
+def _tell(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _changed(changes: Changes) -> set[UUID]:

@@ -13,10 +13,11 @@ from wallet_core.outcomes import Outcome
 class Step(StrEnum):
     """The steps of an attempt at a batch, in their order."""
 
-    LOAD = "load"
     STACK = "stack"
-    """Waiting until the batch below is decided, and taking its changes."""
+    """Waiting until the batch below is decided."""
+    LOAD = "load"
     DECIDE = "decide"
+    """Deciding, on top of the changes of the batch below if there is one."""
     TURN = "turn"
     """Waiting until the batch below is committed."""
     APPEND = "append"

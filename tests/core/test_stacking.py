@@ -46,6 +46,7 @@ from wallet_core.ports import (
     UnitOfWork,
 )
 from wallet_core.stacking import Flight, stacked
+from wallet_core.watching import UNWATCHED_ATTEMPT, Attempt, Observer, Step
 
 
 @attrs.define
@@ -172,6 +173,36 @@ async def test_nothing_is_loaded_for_a_batch_before_the_one_below_is_decided(wor
     world.store.loading.set_result(None)
     await settle()
     assert (world.store.loaded, world.store.writing) == ([1, 2], [(1, ["k1"])])
+
+
+@attrs.define
+class Watching(Observer):
+    """Notes the attempts, by whether they are on top of another, and the steps that those have taken."""
+
+    told: list[str] = attrs.field(factory=list)
+
+    def attempt(self, *, stacked: bool, locked: bool) -> Attempt:
+        self.told.append(f"begins {stacked=}")
+        return _WatchedAttempt(self.told) if stacked else UNWATCHED_ATTEMPT
+
+
+@attrs.define
+class _WatchedAttempt(Attempt):
+    told: list[str]
+
+    def passed(self, step: Step) -> None:
+        self.told.append(step)
+
+
+async def test_waiting_until_the_batch_below_is_decided_is_a_step_of_the_attempt(world: World) -> None:
+    watching = world.ledger.observer = Watching()
+    world.store.loading = asyncio.get_running_loop().create_future()
+    await world.ask(credit("k1", A, 1))
+    await world.ask(credit("k2", A, 1))
+    assert watching.told == ["begins stacked=False", "begins stacked=True"]
+    world.store.loading.set_result(None)
+    await settle()
+    assert watching.told[2:] == [Step.STACK, Step.LOAD, Step.DECIDE]
 
 
 async def test_what_touches_no_wallet_of_the_batch_below_is_written_beside_it_and_kept_after_it(world: World) -> None:
