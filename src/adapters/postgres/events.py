@@ -12,58 +12,47 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.errors import translating
 from adapters.postgres.records import DecisionRecord, fetch_entries
-from adapters.postgres.schema import event_clock, transactions
+from adapters.postgres.schema import transactions
 from adapters.postgres.session import open_session
-from adapters.postgres.statements import APPLIED, TENANT, brought
+from adapters.postgres.statements import APPLIED, TENANT, brought, from_base
 from wallet_core.events import BadCursor, Event, Events
 from wallet_core.model import Transaction
 
 Place = tuple[int, int, UUID]
 """A position, how much had been logged, and the transaction's id: events are in this order."""
 
-_PLACE: Final = struct.Struct(">qq16s")
+_PACKED: Final = struct.Struct(">qq16s")
 _CHECK_BYTES: Final = 4
 
 FIRST: Final[Place] = (-1, 0, UUID(int=0))
 
-# All transactions that are still under way, or yet to begin, have a position that is no lower.
-_HORIZON: Final = (
-    select(event_clock.c.base + literal_column("pg_snapshot_xmin(pg_current_snapshot())::text::bigint", BigInteger()))
-    .where(event_clock.c.id == literal_column("1", Integer()))
-    .scalar_subquery()
+PLACE: Final = (transactions.c.position, transactions.c.lsn, transactions.c.id)
+"""The columns that a place is made of."""
+
+HERE: Final = tuple_(
+    bindparam("position", type_=BigInteger), bindparam("lsn", type_=BigInteger), bindparam("id", type_=Uuid)
 )
 
-_PLACE_COLUMNS: Final = (transactions.c.position, transactions.c.lsn, transactions.c.id)
+APPLIED_ONES: Final = (transactions.c.tenant_id == TENANT, transactions.c.outcome == APPLIED)
 
-# In one statement, and so one snapshot: what is beyond the horizon of another one could be missing here.
-_TOLD: Final = (
-    transactions.c.tenant_id == TENANT,
-    transactions.c.outcome == APPLIED,
-    # As the index has it.
-    transactions.c.position >= literal_column("0", Integer()),
-    transactions.c.position < _HORIZON,
-)
+IN_ORDER: Final = (*APPLIED_ONES, transactions.c.position >= literal_column("0", Integer()))
+"""The tenant's events, as their partial index has them."""
+
+# All transactions that are still under way, or yet to begin, have a position that is no lower. In one statement, and so
+# one snapshot: what is beyond the horizon of another one could be missing here.
+_TOLD: Final = (*IN_ORDER, transactions.c.position < from_base("pg_snapshot_xmin(pg_current_snapshot())::text::bigint"))
 
 EVENTS: Final = (
     select(*brought(transactions), transactions.c.position, transactions.c.lsn)
-    .where(
-        *_TOLD,
-        tuple_(*_PLACE_COLUMNS)
-        > tuple_(
-            bindparam("position", type_=BigInteger), bindparam("lsn", type_=BigInteger), bindparam("id", type_=Uuid)
-        ),
-    )
-    .order_by(*_PLACE_COLUMNS)
+    .where(*_TOLD, tuple_(*PLACE) > HERE)
+    .order_by(*PLACE)
     .limit(bindparam("limit", type_=BigInteger))
 )
 
 # The place of an event, and not the horizon: ids of transactions that came to nothing are lost in a crash, and given
 # again, and what is loaded into another server brings along no more than its events.
 LATEST: Final = (
-    select(*_PLACE_COLUMNS)
-    .where(*_TOLD)
-    .order_by(*(column.desc() for column in _PLACE_COLUMNS))
-    .limit(literal_column("1", Integer()))
+    select(*PLACE).where(*_TOLD).order_by(*(column.desc() for column in PLACE)).limit(literal_column("1", Integer()))
 )
 
 
@@ -100,7 +89,7 @@ class PostgresEvents:
 def cursor_of(tenant: UUID, place: Place) -> str:
     """The cursor of a place in the tenant's events."""
     position, lsn, id = place
-    content = _PLACE.pack(position, lsn, id.bytes)
+    content = _PACKED.pack(position, lsn, id.bytes)
     return urlsafe_b64encode(content + _check(tenant, content)).decode()
 
 
@@ -110,11 +99,11 @@ def place_of(tenant: UUID, cursor: str) -> Place:
         content = urlsafe_b64decode(cursor.encode("ascii"))
     except (Base64Error, UnicodeError):
         raise BadCursor(cursor) from None
-    place, check = content[: _PLACE.size], content[_PLACE.size :]
+    place, check = content[: _PACKED.size], content[_PACKED.size :]
     # A decoder that passes over what is no base64 takes several texts for one; only that which was given out is taken.
-    if len(place) != _PLACE.size or check != _check(tenant, place) or urlsafe_b64encode(content) != cursor.encode():
+    if len(place) != _PACKED.size or check != _check(tenant, place) or urlsafe_b64encode(content) != cursor.encode():
         raise BadCursor(cursor)
-    position, lsn, id = _PLACE.unpack(place)
+    position, lsn, id = _PACKED.unpack(place)
     return position, lsn, UUID(bytes=id)
 
 

@@ -26,6 +26,7 @@ from sqlalchemy import (
     Insert,
     Integer,
     LargeBinary,
+    ScalarSelect,
     Select,
     Table,
     TableValuedAlias,
@@ -56,15 +57,16 @@ TENANT = bindparam("tenant", type_=Uuid)
 ACTIVE = literal_column("'active'", Text())
 APPLIED = literal_column("'applied'", Text())
 
-_BASE = select(event_clock.c.base).where(event_clock.c.id == literal_column("1", Integer()))
 
-POSITION = _BASE.with_only_columns(
-    event_clock.c.base
-    + func.greatest(
-        literal_column("pg_current_xact_id()::text::bigint", BigInteger()),
-        literal_column("pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1", BigInteger()),
-    )
-).scalar_subquery()
+def from_base(xid: str) -> ScalarSelect[Any]:
+    """An id of a transaction, as SQL, as a position of events: counted from the base."""
+    position = event_clock.c.base + literal_column(xid, BigInteger())
+    return select(position).where(event_clock.c.id == literal_column("1", Integer())).scalar_subquery()
+
+
+POSITION = from_base(
+    "GREATEST(pg_current_xact_id()::text::bigint, pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1)"
+)
 """Where the transactions that a statement inserts stand in the order of events (``docs/decisions/0015``): no lower than
 any transaction that has ended by now, and no lower than this one's own id, below which no reader looks before it ends.
 """
@@ -201,7 +203,7 @@ def _update_holds() -> Update:
 UPDATE_HOLDS = _update_holds()
 
 
-def _columns_read(table: Table) -> list[ColumnElement[Any]]:
+def columns_read(table: Table) -> list[ColumnElement[Any]]:
     """A table's columns but the tenant's, JSON as its text: the driver would call back into Python for each value."""
     return [cast(c, Text).label(c.name) if isinstance(c.type, JSON) else c for c in brought(table)]
 
@@ -213,7 +215,7 @@ def _load_batch() -> CompoundSelect[Any]:
     Each row is of one of the three, and NULL in the columns of the others.
     """
     x = rows_of({"wallet_id": Uuid(), "hold_id": Uuid()})
-    w = each(select(*_columns_read(wallets)).where(wallets.c.tenant_id == TENANT, wallets.c.id == x.c.wallet_id), "w")
+    w = each(select(*columns_read(wallets)).where(wallets.c.tenant_id == TENANT, wallets.c.id == x.c.wallet_id), "w")
     hold_columns = [c.label(f"hold_{c.name}") for c in holds.c if c.name not in ("tenant_id", "wallet_id")]
     due = (
         select(*hold_columns)
@@ -235,7 +237,7 @@ def _load_batch() -> CompoundSelect[Any]:
 
     y = rows_of({"key": Text()}, "y")
     by_key = (transactions.c.tenant_id == TENANT, transactions.c.idempotency_key == y.c.key)
-    decision_columns = [c.label(f"{DECISION}{c.name}") for c in _columns_read(transactions)]
+    decision_columns = [c.label(f"{DECISION}{c.name}") for c in columns_read(transactions)]
     t = each(select(*decision_columns).where(*by_key), "t")
 
     now = func.now(type_=DateTime(timezone=True)).label("now")
@@ -265,7 +267,8 @@ def _lock_wallets() -> Select[Any]:
 LOCK_WALLETS = _lock_wallets()
 
 
-def _load(found: Select[Any], x: TableValuedAlias) -> Select[Any]:
+def look_up(found: Select[Any], x: TableValuedAlias) -> Select[Any]:
+    """All that is found, row by row of ``x``."""
     f = each(found, "f")
     return select(f).select_from(x.join(f, true()))
 
@@ -273,7 +276,7 @@ def _load(found: Select[Any], x: TableValuedAlias) -> Select[Any]:
 def _load_transactions() -> Select[Any]:
     x = rows_of({"id": Uuid()})
     by_id = (transactions.c.tenant_id == TENANT, transactions.c.id == x.c.id)
-    return _load(select(*_columns_read(transactions)).where(*by_id, transactions.c.outcome == APPLIED), x)
+    return look_up(select(*columns_read(transactions)).where(*by_id, transactions.c.outcome == APPLIED), x)
 
 
 LOAD_TRANSACTIONS = _load_transactions()
@@ -282,7 +285,7 @@ LOAD_TRANSACTIONS = _load_transactions()
 def _load_reversed() -> Select[Any]:
     x = rows_of({"id": Uuid()})
     by_reversed = (transactions.c.tenant_id == TENANT, transactions.c.reverses == x.c.id)
-    return _load(select(transactions.c.reverses).where(*by_reversed), x)
+    return look_up(select(transactions.c.reverses).where(*by_reversed), x)
 
 
 LOAD_REVERSED = _load_reversed()
@@ -292,7 +295,7 @@ def _load_hold_wallets() -> Select[Any]:
     """Which wallets the named holds concern. This never changes, so it may be read before everything else."""
     x = rows_of({"id": Uuid()})
     by_id = (holds.c.tenant_id == TENANT, holds.c.id == x.c.id)
-    return _load(select(holds.c.id, holds.c.wallet_id, holds.c.destination).where(*by_id), x)
+    return look_up(select(holds.c.id, holds.c.wallet_id, holds.c.destination).where(*by_id), x)
 
 
 LOAD_HOLD_WALLETS = _load_hold_wallets()
@@ -301,7 +304,7 @@ LOAD_HOLD_WALLETS = _load_hold_wallets()
 def _load_entries() -> Select[Any]:
     x = rows_of({"wallet_id": Uuid(), "version": BigInteger()})
     by_version = (entries.c.wallet_id == x.c.wallet_id, entries.c.version == x.c.version)
-    return _load(select(entries).where(entries.c.tenant_id == TENANT, *by_version), x)
+    return look_up(select(entries).where(entries.c.tenant_id == TENANT, *by_version), x)
 
 
 LOAD_ENTRIES = _load_entries()

@@ -17,8 +17,8 @@ from adapters.postgres import statements
 from adapters.postgres import transfer_statements as transfers
 from adapters.postgres.audit import PostgresView
 from adapters.postgres.errors import translating
+from adapters.postgres.events import FIRST, Place
 from adapters.postgres.session import Columns, Session, open_session
-from adapters.postgres.transfer_statements import FIRST, Place
 from wallet_core.ports import StaleSnapshot, Unavailable
 
 __all__ = ["FIRST", "Place", "PostgresTransfer", "Reading", "Rows", "TornTransfer", "Writing"]
@@ -64,7 +64,7 @@ class Reading:
 
     async def place(self, transaction: UUID) -> Place | None:
         """Where an applied transaction stands in that order."""
-        rows = await self._rows(transfers.PLACE, id=transaction)
+        rows = await self._rows(transfers.PLACE_OF, id=transaction)
         return (rows[0]["position"], rows[0]["lsn"], rows[0]["id"]) if rows else None
 
     async def so_far(self, place: Place) -> int:
