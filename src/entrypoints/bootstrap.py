@@ -19,6 +19,7 @@ from urllib.parse import quote
 import asyncpg
 import attrs
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.checkpoint_file import CheckpointError, read_checkpoint, write_checkpoint
 from adapters.embedded_postgres import DATABASE, DataDirInUse, EmbeddedPostgres, EmbeddedPostgresError
@@ -139,12 +140,8 @@ async def schema_status(url: str) -> SchemaStatus:
 @asynccontextmanager
 async def administration(url: str) -> AsyncIterator[Admin]:
     """Tenants and keys, as the database's owner. Raises what ``explained`` explains."""
-    _require_usable(await migrate.status(url))
-    engine = create_engine(url, pool_size=1, application_name="wallet-admin")
-    try:
+    async with _usable(create_engine(url, pool_size=1, application_name="wallet-admin"), url) as engine:
         yield Admin(engine, _actor())
-    finally:
-        await engine.dispose()
 
 
 @asynccontextmanager
@@ -153,7 +150,6 @@ async def verification(url: str) -> AsyncIterator[PostgresAudit]:
 
     Raises what ``explained`` explains.
     """
-    _require_usable(await migrate.status(url))
     engine = create_engine(
         url,
         pool_size=1,
@@ -163,10 +159,8 @@ async def verification(url: str) -> AsyncIterator[PostgresAudit]:
         idle_in_transaction_timeout_ms=VERIFICATION_IDLE_MS_MAX,
         application_name="wallet-verify",
     )
-    try:
+    async with _usable(engine, url):
         yield PostgresAudit(engine)
-    finally:
-        await engine.dispose()
 
 
 @asynccontextmanager
@@ -175,7 +169,6 @@ async def transfer(url: str) -> AsyncIterator[PostgresTransfer]:
 
     Raises what ``explained`` explains.
     """
-    _require_usable(await migrate.status(url))
     engine = create_engine(
         url,
         pool_size=TRANSFER_CONNECTIONS,
@@ -186,8 +179,16 @@ async def transfer(url: str) -> AsyncIterator[PostgresTransfer]:
         idle_in_transaction_timeout_ms=TRANSFER_IDLE_MS_MAX,
         application_name="wallet-transfer",
     )
-    try:
+    async with _usable(engine, url):
         yield PostgresTransfer(engine)
+
+
+@asynccontextmanager
+async def _usable(engine: AsyncEngine, url: str) -> AsyncIterator[AsyncEngine]:
+    """An engine, until its end, on a database whose schema is the one that is needed."""
+    _require_usable(await migrate.status(url))
+    try:
+        yield engine
     finally:
         await engine.dispose()
 

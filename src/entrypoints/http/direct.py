@@ -47,7 +47,7 @@ class Direct:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the short way, if there is one for the request."""
-        if scope["type"] != ScopeType.HTTP or (endpoint := self._endpoint(scope)) is None:
+        if scope["type"] != ScopeType.HTTP or (endpoint := _found(self._endpoints, scope)) is None:
             await self._routes(scope, receive, send)
             return
         try:
@@ -75,9 +75,6 @@ class Direct:
         except Exception as bug:  # noqa: BLE001 - as above
             reply(self._failed(scope, bug))
             return True
-
-    def _endpoint(self, scope: HTTPScope) -> Endpoint | None:
-        return _found(self._endpoints, scope)
 
 
 def _found(of_paths: Mapping[tuple[str, str], T], scope: HTTPScope) -> T | None:

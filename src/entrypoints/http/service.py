@@ -59,11 +59,7 @@ class Service:
     async def authenticate(self, scope: HTTPScope, needed: str) -> Principal:
         """Who asks. Raises ``Refused`` unless a valid key with the needed scope comes with the request, it is not used
         more often than it may be, and there is room for a write."""
-        secret = _secret(scope)
-        principal = await self._in_time(self.authenticator.find(secret))
-        if principal is None:
-            raise _unauthenticated()
-        return self._admitted(principal, needed)
+        return self._admitted(await self._principal(scope), needed)
 
     def recognize(self, scope: HTTPScope, needed: str) -> Principal | None:
         """The same, at once; None if the key has to be looked up first."""
@@ -73,8 +69,7 @@ class Service:
     def _admitted(self, principal: Principal, needed: str) -> Principal:
         if self.limits is not None and (wait_s := self.limits.wait_s(principal)):
             raise Refused(Problem(types.RATE_LIMITED, retry_after_s=math.ceil(wait_s)))
-        if needed not in principal.scopes:
-            raise _not_allowed(principal, needed)
+        _require_scope(principal, needed)
         if needed == "write" and self.is_full():
             raise refusal(types.OVERLOADED)
         return principal
@@ -136,12 +131,13 @@ class Service:
 
     async def check_key(self, scope: HTTPScope, needed: str) -> None:
         """Raise ``Refused`` unless the key is still good that an answer which takes long was asked for with."""
-        secret = _bearer(scope)
-        principal = None if secret is None else await self._in_time(self.authenticator.find(secret))
+        _require_scope(await self._principal(scope), needed)
+
+    async def _principal(self, scope: HTTPScope) -> Principal:
+        principal = await self._in_time(self.authenticator.find(_secret(scope)))
         if principal is None:
             raise _unauthenticated()
-        if needed not in principal.scopes:
-            raise _not_allowed(principal, needed)
+        return principal
 
     async def read(self, answer: Coroutine[Any, Any, T]) -> T:
         """Wait for an answer that changes nothing. Raises ``Refused`` if too many read, or the database is away."""
@@ -202,8 +198,9 @@ def _bearer(scope: HTTPScope) -> str | None:
     return credential.decode()
 
 
-def _not_allowed(principal: Principal, needed: str) -> Refused:
-    return refusal(types.TENANT_SUSPENDED) if principal.suspended else refusal(types.FORBIDDEN, scope=needed)
+def _require_scope(principal: Principal, needed: str) -> None:
+    if needed not in principal.scopes:
+        raise refusal(types.TENANT_SUSPENDED) if principal.suspended else refusal(types.FORBIDDEN, scope=needed)
 
 
 def _unauthenticated() -> Refused:
