@@ -4,7 +4,6 @@ A proxy notes what the server says: where it ends a session that is at rest, nob
 """
 
 import asyncio
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -23,6 +22,7 @@ from adapters.embedded_postgres_processes import account_for, give, postmaster_o
 from adapters.postgres.errors import sqlstate_of
 from adapters.postgres.migrate import upgrade
 from tests.databases import run
+from tests.support.embedded import own_server
 from tests.support.proxy.postgres import Point, PostgresProxy
 from tests.support.proxy.rules import Stall
 from tests.support.sessions import Till, till
@@ -35,14 +35,9 @@ SMALL_MIB = 4
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[EmbeddedPostgres]:
-    """A server of its own, which may be ended."""
-    folder = Path(tempfile.mkdtemp(prefix="wallet-test-"))
-    try:
-        with EmbeddedPostgres(folder / "data") as running:
-            run(upgrade(running.url()))
-            yield running
-    finally:
-        shutil.rmtree(folder)
+    with own_server() as server:
+        run(upgrade(server.url()))
+        yield server
 
 
 @asynccontextmanager

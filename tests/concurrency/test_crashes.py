@@ -1,9 +1,7 @@
 """What was acknowledged survives (G10): processes and servers are killed while they write."""
 
 import asyncio
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +21,7 @@ from tests.concurrency.fleet import Fleet
 from tests.concurrency.history import Call
 from tests.concurrency.violations import AcknowledgedLost
 from tests.concurrency.writer import NOT_DEFINITE, Job, read_journal, writing
+from tests.support.embedded import own_server
 from wallet_core import Applied, Rejected, Replayed
 from wallet_core.ports import Store
 
@@ -68,17 +67,10 @@ def test_with_an_answer_before_the_commit_a_kill_loses_what_was_acknowledged(
 
 
 @pytest.fixture(scope="module")
-def own_server() -> Iterator[EmbeddedPostgres]:
-    """A server that may be killed: the session's own serves other tests too."""
-    folder = Path(tempfile.mkdtemp(prefix="wallet-test-"))
-    server = EmbeddedPostgres(folder / "data")
-    try:
-        server.start()
+def server() -> Iterator[EmbeddedPostgres]:
+    with own_server() as server:
         asyncio.run(upgrade(server.url()))
         yield server
-    finally:
-        server.stop()
-        shutil.rmtree(folder)
 
 
 def _kill_postmaster(cluster: Path) -> None:
@@ -100,18 +92,18 @@ def _kill_all(cluster: Path) -> None:
 
 @pytest.mark.parametrize("kill", [_kill_postmaster, _kill_all], ids=["its postmaster", "all its processes"])
 def test_what_was_acknowledged_survives_a_kill_of_the_database(
-    own_server: EmbeddedPostgres, fleet: Fleet, tmp_path: Path, kill: Callable[[Path], None]
+    server: EmbeddedPostgres, fleet: Fleet, tmp_path: Path, kill: Callable[[Path], None]
 ) -> None:
     """The writer goes on through the outage, sending what it was not told the outcome of under the same keys."""
-    arena = Arena.open(own_server.url(), fleet)
+    arena = Arena.open(server.url(), fleet)
     wallets = arena.open_wallets(WALLETS, balance=200)
     job = Job(arena.dsn, arena.tenant, wallets, tmp_path / "journal", "writer")
     with writing(job) as writer:
         writer.wait_for_acknowledgements(BEFORE_THE_KILL)
-        kill(own_server.cluster)
+        kill(server.cluster)
         time.sleep(0.2)
-        own_server.stop()
-        own_server.start()
+        server.stop()
+        server.start()
         writer.wait_for_acknowledgements(AFTER_THE_RESTART)
     calls = read_journal(job.journal)
     assert any(isinstance(call.outcome, NOT_DEFINITE) for call in calls), "the outage went unnoticed"

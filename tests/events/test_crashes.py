@@ -1,10 +1,7 @@
 """A crash of the server takes back ids of transactions that nothing was written under: they are given again."""
 
-import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 import asyncpg
@@ -14,6 +11,7 @@ from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.embedded_postgres_processes import postmaster_of
 from adapters.postgres.migrate import upgrade
 from tests.support.builders import A
+from tests.support.embedded import own_server
 from tests.support.stores import postgres_world
 from wallet_core import credit
 
@@ -25,15 +23,8 @@ GIVEN_UP: Final = "BEGIN; SELECT pg_current_xact_id(); ROLLBACK;"
 
 @pytest.fixture
 def server() -> Iterator[EmbeddedPostgres]:
-    """A server that may be ended: the session's own serves other tests too."""
-    folder = Path(tempfile.mkdtemp(prefix="wallet-test-"))
-    server = EmbeddedPostgres(folder / "data")
-    try:
-        server.start()
+    with own_server() as server:
         yield server
-    finally:
-        server.stop()
-        shutil.rmtree(folder)
 
 
 async def test_what_comes_after_a_crash_comes_behind_a_cursor_from_before_it(server: EmbeddedPostgres) -> None:

@@ -2,12 +2,9 @@
 what it acknowledged is there once (G2, G10)."""
 
 import asyncio
-import shutil
 import signal
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 
 import asyncpg
 import psutil
@@ -18,6 +15,7 @@ from adapters.embedded_postgres_processes import postmaster_of, processes_of
 from tests.concurrency.violations import AcknowledgedLost
 from tests.faults.served import TENANT, Customers, served, sessions_in
 from tests.http.process import Running
+from tests.support.embedded import own_server
 from tests.support.standby import Standby, require_standby
 from tests.support.waits import until
 
@@ -31,15 +29,8 @@ CONNECTIONS_MAX = 16
 
 @pytest.fixture
 def primary() -> Iterator[EmbeddedPostgres]:
-    """A server that may be ended: the session's own serves other tests too."""
-    folder = Path(tempfile.mkdtemp(prefix="wallet-test-"))
-    server = EmbeddedPostgres(folder / "data")
-    try:
-        server.start()
+    with own_server() as server:
         yield server
-    finally:
-        server.stop()
-        shutil.rmtree(folder)
 
 
 @pytest.fixture

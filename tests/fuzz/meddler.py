@@ -1,12 +1,13 @@
 """A proxy in front of the service that spoils one thing: what a campaign has to find."""
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Final
 
 import httpx
+
+from tests.support.http_servers import Quiet, answering
 
 METHODS: Final = ("GET", "POST", "PATCH", "PUT", "DELETE", "OPTIONS", "HEAD", "TRACE", "QUERY")
 OF_THE_CONNECTION: Final = ("connection", "content-length", "host", "keep-alive", "transfer-encoding")
@@ -23,7 +24,7 @@ def meddling(url: str, meddle: Meddle) -> Iterator[str]:
     """The address of a proxy that stands in front of the service there."""
     with httpx.Client(timeout=10) as client:
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Quiet, BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             # One packet for each answer, sent at once.
             wbufsize = -1
@@ -48,18 +49,7 @@ def meddling(url: str, meddle: Meddle) -> Iterator[str]:
                 if self.command != "HEAD":
                     self.wfile.write(response.content)
 
-            def log_message(self, format: str, *args: object) -> None:
-                """Nothing: the campaign tells what was sent."""
-
         for method in METHODS:
             setattr(Handler, f"do_{method}", Handler.answer)
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-            server.server_close()
+        with answering(Handler) as address:
+            yield address

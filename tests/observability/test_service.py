@@ -4,11 +4,10 @@ import gzip
 import json
 import os
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import attrs
@@ -21,6 +20,7 @@ from adapters.metrics.exposition import REUSED_S
 from tests.databases import Databases
 from tests.http.process import API_KEY, Running, eventually, serving
 from tests.observability.scrape import Scrape, scraped
+from tests.support.http_servers import Quiet, answering
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
@@ -34,7 +34,7 @@ class Collector:
         self.requests: list[ExportTraceServiceRequest] = []
         collector = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Quiet, BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 if self.headers.get("content-encoding") == "gzip":
@@ -43,15 +43,7 @@ class Collector:
                 self.send_response(200)
                 self.end_headers()
 
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.handler = Handler
 
     def _all(self) -> Iterator[Span]:
         for request in list(self.requests):
@@ -104,14 +96,14 @@ def pair(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iter
         "WALLET_METRICS": str(port),
         "WALLET_LOG_FORMAT": "json",
         "WALLET_ACCESS_LOG": "on",
-        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         "OTEL_TRACES_SAMPLER": "parentbased_always_off",
         "OTEL_BSP_SCHEDULE_DELAY": "50",
     }
-    with serving(dsn, **settings) as service:
+    with (
+        answering(collector.handler) as url,
+        serving(dsn, **settings, OTEL_EXPORTER_OTLP_ENDPOINT=url) as service,
+    ):
         yield Pair(service, f"http://127.0.0.1:{port}", collector, folder)
-    collector.server.shutdown()
-    collector.server.server_close()
     databases.drop(dsn)
 
 

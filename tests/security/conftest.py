@@ -1,10 +1,9 @@
 """A service of two processes with everything on that is about security, and an administrator beside it."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +18,7 @@ from tests.databases import Databases
 from tests.databases import run as run_async
 from tests.http.api import Api, running_api
 from tests.http.process import Running, serving
+from tests.support.http_servers import Quiet, answering
 
 ORIGIN = "https://shop.example"
 LIMIT_PER_S = 100
@@ -90,7 +90,7 @@ class Secured:
         return httpx.Client(base_url=self.service.url, headers=headers, timeout=30, **options)
 
 
-class _Empty(BaseHTTPRequestHandler):
+class _Empty(Quiet, BaseHTTPRequestHandler):
     """An empty page at every address."""
 
     def do_GET(self) -> None:
@@ -99,21 +99,10 @@ class _Empty(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def log_message(self, *_: object) -> None:
-        pass
 
-
-@contextmanager
-def shop() -> Iterator[str]:
+def shop() -> AbstractContextManager[str]:
     """The origin of a web site of somebody's own."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Empty) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    return answering(_Empty)
 
 
 @pytest.fixture(scope="session")

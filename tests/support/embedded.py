@@ -1,8 +1,13 @@
-"""What the tests of the embedded server share: asking it, and starting it in a process of its own."""
+"""What tests share that have an embedded server to themselves: having it, asking it, and starting it in a process of
+its own."""
 
 import asyncio
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
@@ -10,6 +15,18 @@ import psutil
 
 from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.embedded_postgres_processes import postmaster_of, processes_of
+
+
+@contextmanager
+def own_server() -> Iterator[EmbeddedPostgres]:
+    """A running server that may be ended: the session's own serves other tests too."""
+    # Not below pytest's own temporary folder, which the next run of pytest closes again to the server's account.
+    folder = Path(tempfile.mkdtemp(prefix="wallet-test-"))
+    try:
+        with EmbeddedPostgres(folder / "data") as server:
+            yield server
+    finally:
+        shutil.rmtree(folder)
 
 
 def query(server: EmbeddedPostgres, statement: str) -> object:

@@ -4,12 +4,13 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, Final
+
+from tests.support.http_servers import Quiet, answering
 
 ROOT: Final = Path(__file__).parents[2]
 PATHS: Final = {"osv": "/v1/query", "npm": "/-/npm/v1/security/advisories/bulk"}
@@ -48,7 +49,7 @@ OF_REACT: Final = {
 def advisories(answers: Mapping[str, Any]) -> Iterator[str]:
     """A source of advisories that answers these paths, and knows of no other."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers.get("content-length", 0)))
             content = json.dumps(answers.get(self.path)).encode()
@@ -57,18 +58,8 @@ def advisories(answers: Mapping[str, Any]) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(content)
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with answering(Handler) as source:
+        yield source
 
 
 def audit(folder: Path, source: str) -> "subprocess.CompletedProcess[str]":
