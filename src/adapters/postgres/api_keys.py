@@ -11,12 +11,12 @@ import attrs
 from sqlalchemy import Float, LargeBinary, Select, cast, extract, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.errors import translating
+from adapters.postgres.errors import reading
 from adapters.postgres.key_records import sha256_of
 from adapters.postgres.schema import api_keys, tenants
 from adapters.postgres.session import Columns, open_session
 from adapters.postgres.statements import each, rows_of
-from wallet_core.ports import Principal, StaleSnapshot, Unavailable
+from wallet_core.ports import Principal, Unavailable
 
 TTL_S: Final = 5.0
 """How long an answer is remembered, and so how long a revoked key may still be honoured, in seconds. Nothing is
@@ -134,13 +134,10 @@ class ApiKeys:
     async def _look_up(self, asked: Sequence[bytes]) -> Mapping[bytes, Principal]:
         # Times run from before the question, so that they cover the time that the answer takes.
         began = self._clock()
-        try:
-            with translating():
-                # One statement needs no transaction, and is one round trip without.
-                async with open_session(self._engine) as session:
-                    rows = await session.fetch(_FIND, {"x_sha256": asked})
-        except StaleSnapshot as error:
-            raise Unavailable from error
+        with reading():
+            # One statement needs no transaction, and is one round trip without.
+            async with open_session(self._engine) as session:
+                rows = await session.fetch(_FIND, {"x_sha256": asked})
         # A secret that more than one tenant has names none.
         times = Counter(row["secret_sha256"] for row in rows)
         found = {row["secret_sha256"]: row for row in rows if times[row["secret_sha256"]] == 1}

@@ -1,7 +1,7 @@
 """A consistent view of a tenant for its proof: repeatable read, read only, streamed. See ``verify.AuditView``."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any
 from typing import cast as cast_type
 from uuid import UUID
@@ -19,26 +19,15 @@ from adapters.postgres.audit_statements import (
     TOTALS,
     WALLET,
 )
-from adapters.postgres.errors import translating
+from adapters.postgres.errors import reading
 from adapters.postgres.session import Session, open_session
 from adapters.postgres.statements import parameters
 from wallet_core.audit import AuditEntry, AuditWallet
-from wallet_core.ports import StaleSnapshot, Unavailable
 from wallet_core.verify import AuditTotals, AuditView, Unaccounted
 
 ENTRIES_PER_FETCH = 200
 """As many as fit into the socket's buffer (208 KiB on Linux), so that the database can be done with a portion while the
 one before is proved. With 1000 it waits for a reader half of the time, and a proof takes 1.4 times as long."""
-
-
-@contextmanager
-def _reading() -> Iterator[None]:
-    """Raise ``Unavailable`` for whatever keeps the database from being read."""
-    try:
-        with translating():
-            yield
-    except StaleSnapshot as error:
-        raise Unavailable from error
 
 
 class PostgresAudit:
@@ -49,7 +38,7 @@ class PostgresAudit:
 
     async def tenants(self) -> Mapping[str, UUID]:
         """All tenants, by name, in the order of their names. Raises ``Unavailable``."""
-        with _reading():
+        with reading():
             async with open_session(self._engine) as session:
                 return {row["name"]: row["id"] for row in await session.fetch(TENANTS, {})}
 
@@ -60,7 +49,7 @@ class PostgresAudit:
     async def _view(self, tenant: UUID) -> AsyncIterator[AuditView]:
         async with AsyncExitStack() as stack:
             # Not around the use of the view: what its user cannot read or write is no failure of the database.
-            with _reading():
+            with reading():
                 session = await stack.enter_async_context(open_session(self._engine))
                 await session.begin_snapshot()
             yield PostgresView(session, tenant)
@@ -94,7 +83,7 @@ class PostgresView:
             "version": list(first_versions.values()),
         }
         portions = self._session.stream(ENTRIES, parameters(self._tenant, columns), ENTRIES_PER_FETCH)
-        with _reading():
+        with reading():
             async with aclosing(portions):
                 async for rows in portions:
                     # A row has the members of an AuditEntry in their order; copying it would cost a tenth.
@@ -109,7 +98,7 @@ class PostgresView:
         )
 
     async def _rows(self, query: ClauseElement, **values: Any) -> Sequence[Any]:
-        with _reading():
+        with reading():
             return await self._session.fetch(query, {"tenant": self._tenant, **values})
 
 

@@ -99,3 +99,13 @@ def translating(*, committing: bool = False) -> Iterator[None]:
         if _is_away(error):
             raise (CommitUnknown if committing else Unavailable) from error
         raise
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Raise ``Unavailable`` for whatever keeps the database from being read: nothing is lost to a writer here."""
+    try:
+        with translating():
+            yield
+    except StaleSnapshot as error:
+        raise Unavailable from error

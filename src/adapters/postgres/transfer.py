@@ -5,7 +5,7 @@ each portion as it was at some time of its history.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from uuid import UUID
 
@@ -16,10 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.postgres import statements
 from adapters.postgres import transfer_statements as transfers
 from adapters.postgres.audit import PostgresView
-from adapters.postgres.errors import translating
+from adapters.postgres.errors import reading, translating
 from adapters.postgres.events import FIRST, Place
 from adapters.postgres.session import Columns, Session, open_session
-from wallet_core.ports import StaleSnapshot, Unavailable
+from wallet_core.ports import StaleSnapshot
 
 __all__ = ["FIRST", "Place", "PostgresTransfer", "Reading", "Rows", "TornTransfer", "Writing"]
 
@@ -29,15 +29,6 @@ Rows = Mapping[str, Sequence[Any]]
 
 class TornTransfer(Exception):
     """Somebody else writes to the tenant. Nothing of the portion was kept."""
-
-
-@contextmanager
-def _reading() -> Any:
-    try:
-        with translating():
-            yield
-    except StaleSnapshot as error:
-        raise Unavailable from error
 
 
 @attrs.frozen
@@ -114,7 +105,7 @@ class Reading:
         return await self._rows(following, after=after, limit=limit)
 
     async def _rows(self, query: ClauseElement, **values: Any) -> Sequence[Columns]:
-        with _reading():
+        with reading():
             return await self.session.fetch(query, {"tenant": self.tenant, **values})
 
 
@@ -140,7 +131,7 @@ class PostgresTransfer:
     async def snapshot(self, tenant: UUID) -> AsyncIterator[Reading]:
         """The tenant as it is at one instant. Writers are not held up."""
         async with AsyncExitStack() as stack:
-            with _reading():
+            with reading():
                 session = await stack.enter_async_context(open_session(self._engine))
                 await session.begin_snapshot()
             yield Reading(session, tenant)
@@ -149,7 +140,7 @@ class PostgresTransfer:
     async def reading(self, tenant: UUID) -> AsyncIterator[Reading]:
         """The tenant as it is when each question is asked."""
         async with AsyncExitStack() as stack:
-            with _reading():
+            with reading():
                 session = await stack.enter_async_context(open_session(self._engine))
             yield Reading(session, tenant)
 

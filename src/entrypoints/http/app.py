@@ -120,7 +120,7 @@ def _endpoint(operation: Operation, service: Service) -> Endpoint:
     if operation.scope is None:
         return _health(operation, service)
     handle, scope_needed = HANDLES[operation.id], operation.scope
-    route = f"{operation.method} {operation.path}"
+    route = operation.route
 
     async def answer(scope: HTTPScope, receive: Receive) -> ASGIApp:
         # What is left in the state is for the log and the metrics.
@@ -138,7 +138,7 @@ def _endpoint(operation: Operation, service: Service) -> Endpoint:
 def _beginning(operation: Operation, service: Service) -> Beginning:
     """What begins a write at once, if its key is known and its body of the usual size."""
     kind = WRITES[operation.id]
-    route = f"{operation.method} {operation.path}"
+    route = operation.route
 
     def begin(scope: HTTPScope, body: bytes, reply: ReplyFrom) -> bool:
         if len(body) > BODY_BYTES_MAX:
@@ -185,7 +185,7 @@ def _metrics(metrics: Metrics) -> Handler:
 
 def _health(operation: Operation, service: Service) -> Endpoint:
     checks = operation.id == "ready"
-    route = f"{operation.method} {operation.path}"
+    route = operation.route
 
     async def answer(scope: HTTPScope, receive: Receive) -> ASGIApp:
         scope["state"]["route"] = route

@@ -91,12 +91,11 @@ class Lab:
             if scope["type"] != ScopeType.HTTP or scope["method"] not in WRITE_METHODS:
                 await app(scope, receive, send)
                 return
-            values = header_values(scope, _HEADER)
             if not self.is_asked(scope):
                 await app(scope, receive, send)
                 return
             try:
-                asked = self.failpoints.ask(b",".join(values).decode("ascii"))
+                asked = self.failpoints.ask(b",".join(header_values(scope, _HEADER)).decode("ascii"))
             except ValueError as error:
                 message = "must be ASCII" if isinstance(error, UnicodeDecodeError) else str(error)
                 await problem_answer(malformed(HEADER, message).problem, scope)(scope, receive, send)

@@ -50,6 +50,11 @@ class Operation:
     streams: bool = False
     """Whether it answers with a ``text/event-stream`` as well."""
 
+    @property
+    def route(self) -> str:
+        """Its name in metrics and logs."""
+        return f"{self.method} {self.path}"
+
 
 EVERYWHERE: Final = (
     types.MALFORMED,

@@ -58,23 +58,27 @@ class Page:
         return urlsafe_b64encode(self.mark + position).rstrip(b"=").decode()
 
 
-def integer(parameters: Mapping[str, str], name: str, largest: int) -> int | None:
-    """A parameter that is an integer from 1; None if it is not given. Raises ``Refused``."""
+def integer(parameters: Mapping[str, str], name: str, largest: int, smallest: int = 1) -> int | None:
+    """A parameter that is an integer in these bounds; None if it is not given. Raises ``Refused``."""
     text = parameters.get(name)
     if text is None:
         return None
-    value = version_or_none(text)
-    if value is None or value > largest:
-        raise malformed(name, f"must be an integer from 1 to {largest}")
+    value = _natural_or_none(text)
+    if value is None or not smallest <= value <= largest:
+        raise malformed(name, f"must be an integer from {smallest} to {largest}")
     return value
 
 
 def version_or_none(text: str) -> int | None:
     """A positive integer in plain decimal digits; None if the text is none."""
+    return _natural_or_none(text) or None
+
+
+def _natural_or_none(text: str) -> int | None:
     # int() alone would take signs, underscores, spaces and digits of other scripts.
     if not (text.isascii() and text.isdigit() and len(text) <= INTEGER_DIGITS_MAX):
         return None
-    return int(text) or None
+    return int(text)
 
 
 def _position(cursor: str, mark: bytes) -> str:
