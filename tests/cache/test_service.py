@@ -111,9 +111,17 @@ def test_a_start_without_the_redis_it_was_given_is_a_start_all_the_same(database
         assert client.get("/health/ready").json() == {"status": "ok"}
         opened = client.post("/v1/wallets", json={"currency": "EUR"}, headers={"idempotency-key": "open"})
         wallet = f"/v1/wallets/{opened.json()['id']}"
-        assert credit(client, wallet, "k").content == credit(client, wallet, "k").content
+        first = credit(client, wallet, "k")
+
+        # Nobody asks the cache while the history of the database is read, which each new connection has happen again.
+        def told() -> bool:
+            assert credit(client, wallet, "k").content == first.content
+            return any("the replay cache is away" in line for line in running.output)
+
+        assert eventually(told)
         assert running.stop() == 0
         output = "".join(running.output)
-        assert output.count("the replay cache is away (ConnectionError)") == 1
+        # Refused, or on a busy machine not refused in time.
+        assert output.count("the replay cache is away (") == 1
         assert PASSWORD not in output
     databases.drop(dsn)
