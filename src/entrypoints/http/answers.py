@@ -33,6 +33,8 @@ JSON: Final = (b"content-type", b"application/json")
 PROBLEM_JSON: Final = (b"content-type", b"application/problem+json")
 REPLAYED: Final = (b"idempotent-replayed", b"true")
 NOT_REPLAYED: Final = (b"idempotent-replayed", b"false")
+REPLAYED_JSON: Final = (JSON, REPLAYED)
+NEW_JSON: Final = (JSON, NOT_REPLAYED)
 WRITE_METHODS: Final = frozenset({"POST", "PATCH"})
 
 
@@ -42,7 +44,10 @@ class Answer:
 
     status: int
     headers: Headers
+    """Those that other answers have as well."""
     body: bytes
+    own: Headers = ()
+    """Those that no other answer has."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
@@ -53,14 +58,17 @@ class Answer:
         """All of its headers."""
         # A 304 has no body, and a length would be that of the body it stands for (RFC 9110, section 15.4.5).
         length = () if self.status == 304 else ((b"content-length", b"%d" % len(self.body)),)
-        return [*self.headers, *length]
+        return [*self.headers, *self.own, *length]
 
 
 Reply = Callable[[Answer], None]
 """Sends an answer."""
 
-ReplyFrom = Callable[[Callable[[], Answer]], None]
-"""Sends the answer that this makes, or one to the bug that this raises."""
+Make = Callable[[], Answer]
+"""Makes an answer, or raises what a bug has raised."""
+
+ReplyFrom = Callable[[Make], None]
+"""Sends the answer that this makes, or one to the bug."""
 
 
 @attrs.frozen
@@ -117,13 +125,13 @@ def write_answer(judgement: Judgement, scope: HTTPScope) -> Answer:
     result = judgement.result
     if isinstance(result, Problem):
         return problem_answer(result, scope, replayed=judgement.replayed)
-    headers = [JSON, REPLAYED if judgement.replayed else NOT_REPLAYED]
+    headers = REPLAYED_JSON if judgement.replayed else NEW_JSON
     if judgement.replayed:
         scope.setdefault("state", {})["outcome"] = "replayed"
     if result.kind is Kind.OPEN:
         wallet = shapes.opened_wallet(result)
-        headers.append((b"location", f"/v1/wallets/{wallet.id}".encode()))
-        return Answer(201, headers, shapes.encode(wallet))
+        location = (b"location", f"/v1/wallets/{wallet.id}".encode())
+        return Answer(201, headers, shapes.encode(wallet), (location,))
     return Answer(success_status(result.kind), headers, shapes.encode(shapes.transaction(result)))
 
 

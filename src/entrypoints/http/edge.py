@@ -3,6 +3,8 @@
 import asyncio
 import os
 from collections.abc import Callable
+from functools import lru_cache
+from itertools import count
 from time import perf_counter
 from typing import Final
 
@@ -21,6 +23,11 @@ Begin = Callable[[HTTPScope, bytes, Reply], bool]
 BODIES_BYTES_MAX: Final = 4 * 1024 * 1024
 """How much room the bodies of all requests under way may take: no more than the commands that the queue has room for.
 What is made of a body takes several times its room, and making it takes a megabyte a fifth of a second."""
+
+_kept_with_security_headers = lru_cache(maxsize=256)(with_security_headers)
+# Nobody has to guess an id, nor to be kept from it: what tells processes apart is drawn once, and the rest is counted.
+_process = os.urandom(8).hex()
+_numbers = count()
 
 
 class Edge:
@@ -65,7 +72,7 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = with_security_headers([*message["headers"], (b"x-request-id", id)])
+                message["headers"] = [*with_security_headers(message["headers"]), (b"x-request-id", id)]
             await send(message)
 
         try:
@@ -95,8 +102,8 @@ class Edge:
 
         def answered(answer: Answer) -> None:
             self._bodies_bytes -= size
-            headers = with_security_headers([*answer.headers, (b"x-request-id", id)])
-            reply(Answer(answer.status, headers, answer.body))
+            headers = _kept_with_security_headers(tuple(answer.headers))
+            reply(Answer(answer.status, headers, answer.body, (*answer.own, (b"x-request-id", id))))
             if self._watch is not None:
                 self._watch(scope, answer.status, perf_counter() - began_at)
 
@@ -110,6 +117,9 @@ class Edge:
 def _named(scope: HTTPScope) -> bytes:
     """The request's id, which is left in the scope's state for the log."""
     state = scope.setdefault("state", {})
-    id = request_id(scope) or os.urandom(12).hex().encode()
+    id = request_id(scope)
+    if id is None:
+        state["request_id"] = made = f"{_process}{next(_numbers):08x}"
+        return made.encode()
     state["request_id"] = id.decode()
     return id

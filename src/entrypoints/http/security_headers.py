@@ -3,6 +3,7 @@
 The API is not meant for browsers to show, so an answer may do nothing there, unless it says otherwise, as pages do.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 Header = tuple[bytes, bytes]
@@ -31,9 +32,10 @@ HSTS: Final = ("strict-transport-security", "max-age=31536000")
 """RFC 6797: for a year, this host is to be reached by TLS only. Other hosts of its domain are none of our business."""
 
 
-def with_security_headers(headers: list[Header]) -> list[Header]:
+def with_security_headers(headers: Iterable[Header]) -> tuple[Header, ...]:
     """The headers, and those that are missing among them."""
-    names = [name for name, _ in headers]
+    given = tuple(headers)
+    names = [name for name, _ in given]
     if b"content-security-policy" not in names and b"cache-control" not in names:
-        return [*headers, *PLAIN]
-    return [*headers, *ALWAYS, *(header for header in (CLOSED, NO_STORE) if header[0] not in names)]
+        return *given, *PLAIN
+    return *given, *ALWAYS, *(header for header in (CLOSED, NO_STORE) if header[0] not in names)
