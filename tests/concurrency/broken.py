@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final, cast
 from uuid import UUID
@@ -13,6 +13,7 @@ from sqlalchemy.sql.visitors import ExternallyTraversible, iterate, replacement_
 
 from adapters.postgres.statements import UPDATE_BALANCES, UPDATE_WALLETS
 from adapters.postgres.unit_of_work import PostgresStore, PostgresUnit
+from adapters.postgres.writes import Arrays
 
 NO_UNIQUE_KEY: Final = "ALTER TABLE transactions DROP CONSTRAINT transactions_tenant_id_idempotency_key_key"
 NO_UNIQUE_VERSION: Final = "ALTER TABLE entries DROP CONSTRAINT entries_pkey"
@@ -56,8 +57,8 @@ class _BrokenStore(PostgresStore):
 
 
 class _UnguardedUnit(PostgresUnit):
-    async def _write(self, statement: Insert | Update, rows: Collection[Any], **columns: Sequence[Any]) -> None:
-        await super()._write(UNGUARDED.get(statement, statement), rows, **columns)
+    async def _write(self, statement: Insert | Update, rows: int, columns: Arrays) -> None:
+        await super()._write(UNGUARDED.get(statement, statement), rows, columns)
 
 
 class UnguardedStore(_BrokenStore):
@@ -67,11 +68,10 @@ class UnguardedStore(_BrokenStore):
 
 
 class _UnsortedUnit(PostgresUnit):
-    async def _write(self, statement: Insert | Update, rows: Collection[Any], **columns: Sequence[Any]) -> None:
-        order = random.sample(range(len(rows)), len(rows))
-        await super()._write(
-            statement, rows, **{name: [values[place] for place in order] for name, values in columns.items()}
-        )
+    async def _write(self, statement: Insert | Update, rows: int, columns: Arrays) -> None:
+        order = random.sample(range(rows), rows)
+        shuffled = {name: [values[place] for place in order] for name, values in columns.items()}
+        await super()._write(statement, rows, shuffled)
 
 
 class UnsortedStore(_BrokenStore):

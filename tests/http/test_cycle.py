@@ -120,5 +120,5 @@ async def test_a_second_answer_is_never_written() -> None:
     """It would be taken for that to the next request."""
     wire, cycle, _ = await sent(OneWrite, ANSWERS["whole"][0])
     assert isinstance(cycle, OneWrite)
-    assert not cycle.answer(201, [LENGTH], b"body")
+    assert not cycle.answer(201, (), [LENGTH], b"body")
     assert len(wire.writes) == 1

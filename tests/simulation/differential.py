@@ -6,7 +6,8 @@ how they ended. The model is right if it makes the same notes as PostgreSQL.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import math
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from random import Random
 from typing import Any, Final
@@ -17,6 +18,7 @@ from sqlalchemy import ClauseElement
 
 from adapters.postgres.session import Columns, Session
 from adapters.postgres.unit_of_work import PostgresUnit
+from adapters.postgres.writes import Write, wallet_writes
 from tests.simulation.faults import BEGIN, COMMIT, ROLLBACK
 from tests.simulation.queries import READS, WRITES
 from tests.support.builders import NOWHERE
@@ -39,7 +41,6 @@ from wallet_core import (
     transfer,
 )
 from wallet_core.ledger import names_of
-from wallet_core.model import Decision
 from wallet_core.ports import Changes, CommitUnknown, StaleSnapshot, Store, Unavailable
 
 A, B, NEW = id_number(0xA), id_number(0xB), id_number(0xD)
@@ -185,7 +186,18 @@ class _Gated(Session):
         self._session = session
         self._side = side
 
-    async def fetch(self, statement: ClauseElement, parameters: Mapping[str, Any]) -> Sequence[Columns]:
+    def send_begin(self) -> None:
+        self._session.send_begin()
+
+    async def begun(self) -> None:
+        await self._session.begun()
+
+    async def settled(self) -> None:
+        await self._session.settled()
+
+    async def fetch(
+        self, statement: ClauseElement, parameters: Mapping[str, Any], limit_s: float = math.inf
+    ) -> Sequence[Columns]:
         await self._side.stop_at(READS[statement][0])
         return await self._session.fetch(statement, parameters)
 
@@ -201,16 +213,10 @@ class _Gated(Session):
 class BackwardsUnit(PostgresUnit):
     """Writes transactions before wallets."""
 
-    async def _write_wallets(self, changes: Changes) -> None:
-        pass
-
-    async def _write_decisions(self, decisions: Sequence[Decision]) -> None:
-        await super()._write_decisions(decisions)
-        await super()._write_wallets(self._changes)
-
-    async def _append(self, changes: Changes) -> None:
-        self._changes = changes
-        await super()._append(changes)
+    def _writes(self, changes: Changes) -> Iterator[Write]:
+        wallets = list(wallet_writes(changes))
+        transactions, *others = list(super()._writes(changes))[len(wallets) :]
+        yield from (transactions, *wallets, *others)
 
 
 @attrs.define

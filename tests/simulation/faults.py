@@ -34,6 +34,7 @@ RESTART: Final = "restart"
 LOCKS: Final = "foreign locks"
 CLOCK_BACK: Final = "clock steps back"
 
+CONNECT: Final = "connect"
 BEGIN: Final = "begin"
 COMMIT: Final = "commit"
 ROLLBACK: Final = "rollback"
@@ -46,7 +47,8 @@ ELSEWHERE: Final = "elsewhere"
 _ON_READING: Final = (CUT_BEFORE, CUT_AFTER, SERIALIZATION, CANCELLED, STALLED, DATABASE_CRASH, KILL, STOPPED)
 
 KINDS: Final[dict[str, Sequence[str]]] = {
-    BEGIN: (REFUSED, TOO_MANY, CUT_BEFORE, STALLED, DATABASE_CRASH, KILL),
+    CONNECT: (REFUSED, TOO_MANY, CUT_BEFORE, STALLED, DATABASE_CRASH, KILL),
+    BEGIN: (CUT_BEFORE, CUT_AFTER, STALLED, DATABASE_CRASH, KILL, STOPPED),
     **{name: _ON_READING for name, _ in READS.values()},
     **{name: (*_ON_READING, DISK_FULL) for name, _ in WRITES.values()},
     COMMIT: (

@@ -8,6 +8,7 @@ from operator import itemgetter
 from typing import Any, Final
 from uuid import UUID
 
+import asyncpg
 import attrs
 from sqlalchemy import ClauseElement, Table
 
@@ -102,17 +103,16 @@ def _insert(table: str, schema: Table) -> "Write":
     parameters = [(c.name, f"x_{c.name}") for c in statements.brought(schema)]
 
     async def insert(w: Writing, p: Parameters) -> int:
-        written = 0
         computed = w.transaction.place(w.lacking) if table == "transactions" else {}
         for place in range(len(p["x_created_at"])):
             if place:
                 await w.between_rows()
             row = {**{name: p[parameter][place] for name, parameter in parameters}, **computed}
             check(table, row)
-            if await w.transaction.claim(list(w.tables.unique(table, row)), w.tables):
-                w.transaction.write(w.tables, table, row)
-                written += 1
-        return written
+            if not await w.transaction.claim(list(w.tables.unique(table, row)), w.tables):
+                raise asyncpg.UniqueViolationError("duplicate key value violates unique constraint")
+            w.transaction.write(w.tables, table, row)
+        return len(p["x_created_at"])
 
     return insert
 

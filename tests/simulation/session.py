@@ -5,8 +5,10 @@ driver would send a statement. What fails raises what the driver raises.
 """
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Final
 from uuid import UUID
@@ -23,6 +25,7 @@ from tests.simulation.loop import Process, current_process, fail, settle
 from tests.simulation.queries import READS, WRITES, Writing
 from tests.simulation.server import IDLE_IN_TRANSACTION_S, STATEMENT_TIMEOUT_S, Server
 from tests.simulation.transactions import Transaction
+from wallet_core.begun import Begun
 from wallet_core.ports import CommitUnknown, UnitOfWork
 
 STALL_S: Final = 6.0
@@ -56,7 +59,7 @@ class _Begun(AbstractAsyncContextManager[UnitOfWork]):
 
     async def __aenter__(self) -> UnitOfWork:
         with translating():
-            await self._session.begin()
+            await self._session.connect()
         return self._store.unit(self._session, self._tenant)
 
     async def __aexit__(
@@ -76,26 +79,42 @@ class ModelSession(Session):
         self._server = server
         self._broken: Exception | None = None
         self._answered: asyncio.Future[None] | None = None
-        self._started_at = server.now()
+        self._beginning = None
+        self._begun_at: datetime | None = None
         self._early = False
 
-    async def begin(self) -> None:
+    async def connect(self) -> None:
+        """Have a connection, new or not."""
         server = self._server
         server.sessions[self] = None
         try:
-            await self._reach(faults.BEGIN)
+            await self._reach(faults.CONNECT)
             if not server.up:
                 server.log.cover("connecting while the database was down")
                 raise asyncpg.CannotConnectNowError("the database system is starting up")
         except (asyncpg.PostgresError, OSError):
             server.sessions.pop(self, None)
             raise
-        self._started_at = server.now()
 
-    async def fetch(self, statement: ClauseElement, parameters: Mapping[str, Any]) -> Sequence[Columns]:
+    async def begin(self) -> None:
+        fault = await self._reach(faults.BEGIN)
+        self._begun_at = self._server.now()
+        if fault is not None:
+            self._cut()
+
+    def send_begin(self) -> None:
+        self._beginning = Begun(self.begin())
+
+    def is_in_transaction(self) -> bool:
+        return self._begun_at is not None
+
+    async def fetch(
+        self, statement: ClauseElement, parameters: Mapping[str, Any], limit_s: float = math.inf
+    ) -> Sequence[Columns]:
         step, read = READS[statement]
         fault = await self._reach(step)
-        rows = read(self._server.tables[parameters["tenant"]], parameters, self._started_at)
+        now = self._server.now() if self._begun_at is None else self._begun_at
+        rows = read(self._server.tables[parameters["tenant"]], parameters, now)
         if fault is not None:
             self._cut()
         return rows
@@ -144,7 +163,9 @@ class ModelSession(Session):
         server = self._server
         if self._broken is None and self.transaction.open and not self._early:
             try:
-                await self._reach(faults.ROLLBACK)
+                await self.settled()
+                if self.is_in_transaction():
+                    await self._reach(faults.ROLLBACK)
             except (asyncpg.PostgresError, OSError):
                 return
             self.transaction.abort()
@@ -181,7 +202,7 @@ class ModelSession(Session):
             server.loop.outside(server.delay(), settle, self._answered)
 
     def _idle_too_long(self) -> None:
-        if self.transaction.open:
+        if self.transaction.open and self.is_in_transaction():
             self.transaction.abort()
             self._broken = asyncpg.IdleInTransactionSessionTimeoutError("terminating connection")
 

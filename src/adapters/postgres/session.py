@@ -5,6 +5,7 @@ Running them through SQLAlchemy's own connection costs a batch of one 1.2 ms of 
 """
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
@@ -19,6 +20,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.util import greenlet_spawn
 
 from adapters.postgres.silence import PROMPT_S_MAX, Patience, Watch
+from wallet_core.begun import Begun
 from wallet_core.ports import CommitUnknown
 
 PATIENCE: Final = "wallet_patience"
@@ -72,10 +74,35 @@ class Session:
         self._patience = patience
         self._answer_s = patience.answer_s
         self._watch = Watch(driver, patience)
+        self._beginning: Begun[None] | None = None
 
     async def begin(self) -> None:
         """Begin a transaction, at the isolation level that the connection was made with."""
         await self._answer(self._driver.execute("BEGIN"), PROMPT_S_MAX)
+
+    def send_begin(self) -> None:
+        """Ask the server to begin a transaction, within this call. ``begun`` or ``settled`` is to be awaited before
+        anything else is run."""
+        self._beginning = beginning = Begun(self.begin())
+        # Much may come before it is awaited, such as the wait for another batch.
+        beginning.when_resumable(self._watch.heard)
+
+    async def begun(self) -> None:
+        """Return when a transaction has begun: the one that is under way or was asked for, or a new one."""
+        beginning, self._beginning = self._beginning, None
+        if beginning is not None and not beginning.is_done:
+            await beginning
+        elif not self.is_in_transaction():
+            await self.begin()
+
+    async def settled(self) -> None:
+        """Return when nothing is under way that was asked for ahead."""
+        if self._beginning is not None:
+            await self.begun()
+
+    def is_in_transaction(self) -> bool:
+        """Whether a transaction has begun, as far as the server has told."""
+        return self._driver.is_in_transaction()
 
     async def begin_snapshot(self) -> None:
         """Begin a transaction that changes nothing, and sees everything as of its first statement."""
@@ -104,10 +131,13 @@ class Session:
         if tag != "COMMIT":
             raise RuntimeError("the transaction had failed before its COMMIT")
 
-    async def fetch(self, statement: ClauseElement, parameters: Mapping[str, Any]) -> Sequence[Columns]:
-        """All rows that a constant statement returns."""
+    async def fetch(
+        self, statement: ClauseElement, parameters: Mapping[str, Any], limit_s: float = math.inf
+    ) -> Sequence[Columns]:
+        """All rows that a constant statement returns, which is waited for no longer than this."""
         compiled = _compiled(statement)
-        return await self._answer(self._driver.fetch(compiled.sql, *compiled.arguments(parameters)), self._answer_s)
+        answer = self._driver.fetch(compiled.sql, *compiled.arguments(parameters))
+        return await self._answer(answer, min(limit_s, self._answer_s))
 
     async def stream(
         self, statement: ClauseElement, parameters: Mapping[str, Any], size: int
@@ -150,8 +180,10 @@ class Session:
         """End the transaction, if there is one, and whatever is still under way. Raises nothing: what went wrong before
         is what has to be told."""
         try:
+            if not self._driver.is_closed():
+                await self.settled()
             # The answer to what was cancelled comes first, in any case.
-            if not self._driver.is_closed() and (self._driver.is_in_transaction() or self._watch.is_waiting):
+            if not self._driver.is_closed() and (self.is_in_transaction() or self._watch.is_waiting):
                 await self._answer(self._driver.execute("ROLLBACK"), PROMPT_S_MAX)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
             self._driver.terminate()

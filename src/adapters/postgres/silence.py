@@ -18,6 +18,10 @@ PROMPT_S_MAX: Final = 2.0
 """How long BEGIN and ROLLBACK may go unanswered, which wait for nothing, in seconds. A batch that meets a silent
 connection is tried on another one while its request, by default, still waits."""
 
+LOAD_S_MAX: Final = 3.0
+"""How long a load may go unanswered, in seconds. It waits for no lock, and is the first that a batch asks: for this one
+there is still time, too."""
+
 ANSWER_MARGIN_S: Final = 2.0
 """How much longer than the server may take for a statement its answer is waited for, in seconds."""
 

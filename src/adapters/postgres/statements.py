@@ -39,6 +39,7 @@ from sqlalchemy import (
     cast,
     column,
     func,
+    insert,
     literal_column,
     null,
     select,
@@ -46,7 +47,6 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.types import JSON, TypeEngine
 
 from adapters.postgres.schema import entries, event_clock, holds, tenants, transactions, wallets
@@ -147,7 +147,8 @@ def _insert(table: Table, *, in_order: bool = False) -> Insert:
         values += computed.values()
         names += computed
     source = select(tenants.c.id, *values).select_from(tenants.join(x, true())).where(tenants.c.id == TENANT)
-    return insert(table).from_select(names, source, include_defaults=False).on_conflict_do_nothing()
+    # No ON CONFLICT: that looks into each unique index once more for each row, and writes more of the log for it.
+    return insert(table).from_select(names, source, include_defaults=False)
 
 
 INSERT_TRANSACTIONS = _insert(transactions)

@@ -1,24 +1,22 @@
 """The unit of work on PostgreSQL: optimistic, at read committed, without a lock taken before the write."""
 
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import datetime
-from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CompoundSelect, Insert, Select, Update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres import statements
+from adapters.postgres import silence, statements
 from adapters.postgres.errors import translating
-from adapters.postgres.records import FENCE_INTENT, NO_METADATA, DecisionRecord, fetch_entries, result_of, wallet_of
+from adapters.postgres.records import DecisionRecord, fetch_entries, wallet_of
 from adapters.postgres.session import Columns, Session, open_session
-from wallet_core.canonical import canonical_json, canonical_metadata
-from wallet_core.model import Decision, Fence, Hold, HoldStatus, Kind, Rejection, Transaction, Wallet
+from adapters.postgres.writes import Arrays, Write, writes_of
+from wallet_core.begun import Begun
+from wallet_core.model import Hold, HoldStatus, Transaction, Wallet
 from wallet_core.ports import Changes, Names, Snapshot, StaleSnapshot
-
-OUTCOMES: dict[type[Decision], str] = {Transaction: "applied", Rejection: "rejected", Fence: "fenced"}
 
 
 class PostgresStore:
@@ -36,12 +34,12 @@ class PostgresStore:
         async with AsyncExitStack() as stack:
             with translating():
                 session = await stack.enter_async_context(open_session(self._engine))
-                await session.begin()
             yield PostgresUnit(session, tenant)
 
 
 class PostgresUnit:
-    """One transaction. See ``ports.UnitOfWork``."""
+    """One transaction, which begins when there is something to lock or to write: what is loaded before that is guarded
+    by versions and unique values, and by nothing else. See ``ports.UnitOfWork``."""
 
     def __init__(self, session: Session, tenant: UUID) -> None:
         self._session = session
@@ -56,10 +54,13 @@ class PostgresUnit:
             await self._append(changes)
 
     async def commit(self) -> None:
+        with translating():
+            await self._session.begun()
         with translating(committing=True):
             await self._session.commit()
 
     async def _load(self, names: Names, lock: bool) -> Snapshot:
+        await self._session.settled()
         wallet_of_hold: dict[UUID, UUID] = {}
         records: list[DecisionRecord] = []
         wallet_ids = dict.fromkeys(names.wallets)
@@ -72,6 +73,7 @@ class PostgresUnit:
             records = [DecisionRecord(row) for row in rows]
             wallet_ids.update((wallet_id, None) for record in records for wallet_id, _ in record.entry_ids)
         if lock and wallet_ids:
+            await self._session.begun()
             await self._session.write(
                 statements.LOCK_WALLETS, statements.parameters(self._tenant, {"id": sorted(wallet_ids)})
             )
@@ -82,6 +84,9 @@ class PostgresUnit:
             rows = await self._rows(statements.LOAD_REVERSED, id=[record.id for record in records])
             reversed_ids = {row["reverses"] for row in rows}
         entries = await fetch_entries(self._session, self._tenant, [*records, *known])
+        if not lock and len(known) < len(names.keys):
+            # There will be something to write, and the transaction has begun by the time that it is known what.
+            self._session.send_begin()
         transactions = {record.id: record.decision(entries) for record in records}
         return Snapshot(
             now,
@@ -119,108 +124,27 @@ class PostgresUnit:
         return times[0], wallets, holds, known
 
     async def _append(self, changes: Changes) -> None:
-        # Wallets first, because those may be locked before anything is written, then transactions, then entries; each
-        # in one order of keys in every process, so that two batches which share wallets, keys or reversed transactions
-        # wait for one another instead of dead-locking.
-        await self._write_wallets(changes)
-        decisions = sorted(changes.decisions, key=_order_of_writing)
-        await self._write_decisions(decisions)
-        await self._write_entries([decision for decision in decisions if isinstance(decision, Transaction)])
-        await self._write_holds(changes)
+        await self._session.begun()
+        under_way: Begun[None] | None = None
+        # What comes next is put together while the server carries out what came before.
+        for statement, rows, columns in self._writes(changes):
+            if under_way is not None:
+                await under_way
+            under_way = Begun(self._write(statement, rows, columns))
+        if under_way is not None:
+            await under_way
 
-    async def _write_decisions(self, decisions: Sequence[Decision]) -> None:
-        await self._write(
-            statements.INSERT_TRANSACTIONS,
-            decisions,
-            id=[decision.id for decision in decisions],
-            created_at=[decision.created_at for decision in decisions],
-            reverses=[decision.reverses if isinstance(decision, Transaction) else None for decision in decisions],
-            idempotency_key=[decision.key for decision in decisions],
-            outcome=[OUTCOMES[type(decision)] for decision in decisions],
-            kind=["fence" if isinstance(decision, Fence) else decision.kind.value for decision in decisions],
-            intent=[FENCE_INTENT if isinstance(decision, Fence) else decision.intent for decision in decisions],
-            result=[result_of(decision) for decision in decisions],
-        )
-
-    async def _write_wallets(self, changes: Changes) -> None:
-        updated = sorted(changes.updated_wallets, key=lambda guarded: guarded[1].id)
-        if updated:
-            # One statement for all of them: two could lock wallets in another order than other writers do.
-            changed = any(isinstance(d, Transaction) and d.kind is Kind.CHANGE for d in changes.decisions)
-            wallets = [wallet for _, wallet in updated]
-            await self._write(
-                statements.UPDATE_WALLETS if changed else statements.UPDATE_BALANCES,
-                updated,
-                loaded_version=[loaded_version for loaded_version, _ in updated],
-                **_moving(wallets),
-                **(_settings(wallets) if changed else {}),
-            )
-        opened = sorted(changes.opened_wallets, key=attrgetter("id"))
-        if opened:
-            await self._write(
-                statements.INSERT_WALLETS,
-                opened,
-                currency=[wallet.currency for wallet in opened],
-                created_at=[wallet.created_at for wallet in opened],
-                **_moving(opened),
-                **_settings(opened),
-            )
-
-    async def _write_entries(self, transactions: Sequence[Transaction]) -> None:
-        rows = [(entry, transaction) for transaction in transactions for entry in transaction.entries]
-        if rows:
-            await self._write(
-                statements.INSERT_ENTRIES,
-                rows,
-                wallet_id=[entry.wallet_id for entry, _ in rows],
-                version=[entry.version for entry, _ in rows],
-                transaction_id=[transaction.id for _, transaction in rows],
-                change=[entry.change for entry, _ in rows],
-                held_change=[entry.held_change for entry, _ in rows],
-                balance_after=[entry.balance_after for entry, _ in rows],
-                held_after=[entry.held_after for entry, _ in rows],
-                created_at=[transaction.created_at for _, transaction in rows],
-                hash=[entry.hash for entry, _ in rows],
-            )
-
-    async def _write_holds(self, changes: Changes) -> None:
-        placed, updated = changes.placed_holds, changes.updated_holds
-        if placed:
-            await self._write(
-                statements.INSERT_HOLDS,
-                placed,
-                id=[hold.id for hold in placed],
-                wallet_id=[hold.wallet_id for hold in placed],
-                destination=[hold.destination for hold in placed],
-                amount=[hold.amount for hold in placed],
-                captured=[hold.captured for hold in placed],
-                expires_at=[hold.expires_at for hold in placed],
-                created_at=[hold.created_at for hold in placed],
-                status=[hold.status.value for hold in placed],
-            )
-        if updated:
-            await self._write(
-                statements.UPDATE_HOLDS,
-                updated,
-                id=[hold.id for hold in updated],
-                captured=[hold.captured for hold in updated],
-                status=[hold.status.value for hold in updated],
-            )
+    def _writes(self, changes: Changes) -> Iterator[Write]:
+        return writes_of(changes)
 
     async def _rows(self, statement: Select[Any] | CompoundSelect[Any], **columns: Sequence[Any]) -> Sequence[Columns]:
-        return await self._session.fetch(statement, statements.parameters(self._tenant, columns))
+        parameters = statements.parameters(self._tenant, columns)
+        return await self._session.fetch(statement, parameters, silence.LOAD_S_MAX)
 
-    async def _write(self, statement: Insert | Update, rows: Collection[Any], **columns: Sequence[Any]) -> None:
+    async def _write(self, statement: Insert | Update, rows: int, columns: Arrays) -> None:
         """Run one set-based write. A row that was not written means that a guard did not hold."""
-        written = await self._session.write(statement, statements.parameters(self._tenant, columns))
-        if written != len(rows):
+        if await self._session.write(statement, statements.parameters(self._tenant, columns)) != rows:
             raise StaleSnapshot
-
-
-def _order_of_writing(decision: Decision) -> tuple[bytes, str]:
-    # A reversal takes two unique values: its key, and what it reverses, of which there is one row whatever the key.
-    reverses = decision.reverses if isinstance(decision, Transaction) else None
-    return b"" if reverses is None else reverses.bytes, decision.key
 
 
 def _held(row: Columns) -> Hold:
@@ -235,26 +159,3 @@ def _held(row: Columns) -> Hold:
         row["hold_expires_at"],
         row["hold_created_at"],
     )
-
-
-def _moving(wallets: Sequence[Wallet]) -> dict[str, Sequence[Any]]:
-    return {
-        "id": [wallet.id for wallet in wallets],
-        "version": [wallet.version for wallet in wallets],
-        "balance": [wallet.balance for wallet in wallets],
-        "held": [wallet.held for wallet in wallets],
-        "updated_at": [wallet.updated_at for wallet in wallets],
-        "head": [wallet.head for wallet in wallets],
-    }
-
-
-def _settings(wallets: Sequence[Wallet]) -> dict[str, Sequence[Any]]:
-    return {
-        "floor": [wallet.floor for wallet in wallets],
-        "ceiling": [wallet.ceiling for wallet in wallets],
-        "status": [wallet.status.value for wallet in wallets],
-        "metadata": [
-            canonical_json({**canonical_metadata(wallet.metadata)}) if wallet.metadata else NO_METADATA
-            for wallet in wallets
-        ],
-    }

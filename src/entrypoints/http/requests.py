@@ -9,9 +9,9 @@ from uuid import UUID
 from litestar.types import HTTPScope, Receive
 
 from entrypoints.http import problem_types as types
-from entrypoints.http.begun import within
 from entrypoints.http.decode import uuid_or_none
 from entrypoints.http.problems import malformed, refusal
+from wallet_core.begun import within
 from wallet_core.checks import KEY_LENGTH_MAX
 from wallet_core.outcomes import Thing
 

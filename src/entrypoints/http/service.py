@@ -12,10 +12,10 @@ import attrs
 from litestar.types import HTTPScope
 
 from entrypoints.http import problem_types as types
-from entrypoints.http.begun import within
 from entrypoints.http.problems import Problem, Refused, refusal
 from entrypoints.http.rate_limits import RateLimits
 from entrypoints.http.requests import header_values
+from wallet_core.begun import within
 from wallet_core.commands import Command
 from wallet_core.events_feed import EventFeed
 from wallet_core.outcomes import Outcome

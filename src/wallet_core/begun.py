@@ -1,7 +1,7 @@
 """What usually is there without any waiting, such as a body that came with its head: no time limit is set up for it."""
 
 import asyncio
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class Begun(Generic[T]):
-    """A coroutine that has been carried out up to where it first waits. It is to be awaited, if it is not done.
+    """A coroutine that has been carried out up to where it first waits. It is to be awaited, unless it is done.
 
     Whatever it raises on the way there is raised here.
     """
@@ -17,7 +17,7 @@ class Begun(Generic[T]):
     def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
         self._coroutine = coroutine
         try:
-            self._waits_for = coroutine.send(None)
+            self._waits_for: Any = coroutine.send(None)
         except StopIteration as end:
             self.is_done = True
             self._result: T = end.value
@@ -28,9 +28,14 @@ class Begun(Generic[T]):
         """What it returned, if it is done."""
         return self._result
 
+    def when_resumable(self, tell: Callable[[], None]) -> None:
+        """Have it told as soon as there is what the coroutine waits for, also if nobody awaits it then."""
+        if not self.is_done:
+            self._waits_for.add_done_callback(lambda _: tell())
+
     def __await__(self) -> Generator[Any, Any, T]:
         """The rest of it: what it waits for is handed on to the task that awaits it, and back."""
-        while True:
+        while not self.is_done:
             try:
                 sent = yield self._waits_for
             except BaseException as thrown:  # noqa: BLE001 - not hidden: it is raised where the coroutine waits
@@ -42,7 +47,7 @@ class Begun(Generic[T]):
             except StopIteration as end:
                 self.is_done = True
                 self._result = end.value
-                return self._result
+        return self._result
 
 
 async def within(limit_s: float, coroutine: Coroutine[Any, Any, T]) -> T:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from entrypoints.http.begun import Begun, within
+from wallet_core.begun import Begun, within
 
 
 class Bug(Exception):
