@@ -26,7 +26,7 @@ from tests.faults.desk import POOL_SIZE, Desk, desk
 from tests.support.proxy.postgres import Point, PostgresProxy
 from tests.support.proxy.rules import HalfOpen, Stall
 from tests.support.waits import until
-from wallet_core import Applied
+from wallet_core import Applied, Replayed
 from wallet_core.ports import Names, Unavailable
 
 PROMPT_S = 0.3
@@ -46,6 +46,7 @@ def dsn(databases: Databases) -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "PROMPT_S_MAX", PROMPT_S)
+    monkeypatch.setattr(silence, "LOAD_S_MAX", PROMPT_S)
     monkeypatch.setattr(silence, "ANSWER_MARGIN_S", ANSWER_S - 0.4)
 
 
@@ -88,6 +89,7 @@ async def _stream(counter: Desk) -> None:
 def _wait_for_ever(counter: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the bounds away."""
     monkeypatch.setattr(session, "PROMPT_S_MAX", math.inf)
+    monkeypatch.setattr(silence, "LOAD_S_MAX", math.inf)
     patience = counter.engine.sync_engine.get_execution_options()[session.PATIENCE]
     monkeypatch.setattr(patience, "answer_s", math.inf)
 
@@ -167,10 +169,49 @@ async def test_when_one_connection_is_silent_those_at_rest_are_replaced_without_
 async def test_a_rollback_that_is_not_answered_is_not_waited_for(counter: Desk) -> None:
     rule = counter.arm(Point.STATEMENT_SENT, HalfOpen(server_closed=True), "ROLLBACK")
     async with asyncio.timeout(SOON_S):
-        async with PostgresStore(counter.engine).begin(counter.tenant):
-            pass
+        await _write(counter)
         await rule.fired()
     await counter.require_healthy()
+
+
+async def test_a_load_is_waited_for_no_longer_than_leaves_time_for_another_connection(
+    counter: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the first that a batch asks, and waits for no lock, so it need not have the time of a statement."""
+    patience = counter.engine.sync_engine.get_execution_options()[session.PATIENCE]
+    monkeypatch.setattr(patience, "answer_s", math.inf)
+    counter.arm(Point.STATEMENT_SENT, HalfOpen(), "FROM unnest")
+    async with asyncio.timeout(SOON_S):
+        (told,) = await counter.do(counter.commands("credit"))
+    assert isinstance(told, Applied)
+
+
+async def test_a_begin_that_is_sent_ahead_and_not_answered_is_not_waited_for(counter: Desk) -> None:
+    rule = counter.arm(Point.STATEMENT_SENT, HalfOpen(), "BEGIN")
+    async with asyncio.timeout(SOON_S):
+        (told,) = await counter.do(counter.commands("credit"))
+    assert rule.count == 1
+    assert isinstance(told, Applied)
+
+
+async def test_a_begin_that_is_sent_ahead_may_be_awaited_much_later_than_it_is_answered(counter: Desk) -> None:
+    """Another batch may have to land in between."""
+    async with open_session(counter.engine) as opened:
+        opened.send_begin()
+        await asyncio.sleep(2 * PROMPT_S + silence.SECOND_LOOK_S)
+        await opened.begun()
+        assert opened.is_in_transaction()
+
+
+async def test_a_batch_of_replays_begins_no_transaction(counter: Desk) -> None:
+    commands = counter.commands("credit")
+    await counter.do(commands)
+    began = counter.arm(Point.STATEMENT_SENT, Stall(0), "BEGIN", times=None)
+    (told,) = await counter.do(commands)
+    assert isinstance(told, Replayed)
+    assert began.count == 0
+    await counter.do(counter.commands("debit"))
+    assert began.count == 1
 
 
 async def test_the_end_of_the_pool_waits_for_no_silent_connection(counter: Desk) -> None:
