@@ -29,9 +29,17 @@ class Begun(Generic[T]):
         return self._result
 
     def when_resumable(self, tell: Callable[[], None]) -> None:
-        """Have it told as soon as there is what the coroutine waits for, also if nobody awaits it then."""
+        """Have it told as soon as there is what the coroutine waits for, also if nobody awaits it then; not if the wait
+        is given up."""
+
+        def ended(waited_for: "asyncio.Future[object]") -> None:
+            if not waited_for.cancelled():
+                # If it is an error, whoever awaits this raises it; and if nobody does, nobody is to be told of it.
+                waited_for.exception()
+                tell()
+
         if not self.is_done:
-            self._waits_for.add_done_callback(lambda _: tell())
+            self._waits_for.add_done_callback(ended)
 
     def __await__(self) -> Generator[Any, Any, T]:
         """The rest of it: what it waits for is handed on to the task that awaits it, and back."""

@@ -12,6 +12,7 @@ from typing import Any, cast
 import asyncpg
 import pytest
 import uvloop
+from sqlalchemy import text
 
 from adapters.postgres import session, silence
 from adapters.postgres.admin import Admin
@@ -201,6 +202,23 @@ async def test_a_begin_that_is_sent_ahead_may_be_awaited_much_later_than_it_is_a
         await asyncio.sleep(2 * PROMPT_S + silence.SECOND_LOOK_S)
         await opened.begun()
         assert opened.is_in_transaction()
+
+
+async def test_a_cancelled_wait_for_a_begin_that_is_sent_ahead_leaves_no_transaction_behind(dsn: str) -> None:
+    async with PostgresProxy.before(dsn) as proxy:
+        engine = create_engine(proxy.dsn, pool_size=1)
+        async with open_session(engine) as opened:
+            begun = proxy.arm(Point.STATEMENT_SENT, Stall(0.2), text="BEGIN")
+            opened.send_begin()
+            waiting = asyncio.create_task(opened.begun())
+            await begun.fired()
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+        async with open_session(engine) as again:
+            await again.fetch(text("SELECT 1"), {})
+            assert not again.is_in_transaction()
+        await engine.dispose()
 
 
 async def test_a_batch_of_replays_begins_no_transaction(counter: Desk) -> None:
