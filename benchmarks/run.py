@@ -13,6 +13,7 @@ from adapters.embedded_postgres import EmbeddedPostgres
 from benchmarks import http_loads
 from benchmarks.costs import costs
 from benchmarks.database import database, settings_of
+from benchmarks.driver_loads import driver
 from benchmarks.growth import filled_ledgers, growth
 from benchmarks.instances import instances
 from benchmarks.ledger import prepared_ledger
@@ -123,6 +124,8 @@ class _Run:
                     self._add(part, load(stage, service))
             self._again()
         self._add("library", library(stage))
+        if self._yardstick is not None:
+            self._add("library", driver(self._yardstick, options.seconds))
         self._add("instances", instances(stage, options.workers))
         self._add("cost", costs(stage, options.workers))
         self._again()
