@@ -134,6 +134,7 @@ class Side:
         self.session: Session | None = None
         self.state = ""
         self.changed = asyncio.Event()
+        self.let_through_at = 0.0
         self._permit = asyncio.Event()
 
     async def run(self, store: Store, tenant: UUID, schedule: Schedule) -> None:
@@ -169,6 +170,7 @@ class Side:
 
     def let_through(self) -> None:
         self.changed.clear()
+        self.let_through_at = asyncio.get_running_loop().time()
         self.state = ""
         self._permit.set()
 
@@ -221,10 +223,17 @@ class BackwardsUnit(PostgresUnit):
 
 @attrs.define
 class Notes:
-    """How far both sides were after each turn; and when, in seconds, each was first seen to wait."""
+    """How far both sides were after each turn; and for each when, in seconds, it was let through to where it waited
+    last, and when it was seen to wait there: somewhere in between it began to."""
 
     states: list[tuple[str, str]] = attrs.field(factory=list)
-    waited_at: dict[int, float] = attrs.field(factory=dict)
+    waited_at: dict[int, tuple[float, float]] = attrs.field(factory=dict)
+
+    @property
+    def apart_s_max(self) -> float:
+        """How much later than the one the other may have begun to wait, at most."""
+        let_through, seen = zip(*self.waited_at.values(), strict=True) if self.waited_at else ((0.0,), (0.0,))
+        return float(max(seen) - min(let_through))
 
     @property
     def deadlocked(self) -> bool:
@@ -266,7 +275,7 @@ async def _settled(side: Side, is_blocked: Callable[[Session], Awaitable[bool]],
         except TimeoutError:
             if side.session is not None and await is_blocked(side.session):
                 if side.state != WAITS:
-                    notes.waited_at[side.number] = asyncio.get_running_loop().time()
+                    notes.waited_at[side.number] = (side.let_through_at, asyncio.get_running_loop().time())
                 side.state = WAITS
                 return
 

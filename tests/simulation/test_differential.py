@@ -56,8 +56,7 @@ class Postgres:
             notes = await play(schedule, self.store, tenant, self.is_blocked)
             # Which of two is the victim is up to time, and time here is the machine's: the first to wait is it only if
             # the other one waits soon enough.
-            apart = max(notes.waited_at.values(), default=0) - min(notes.waited_at.values(), default=0)
-            if not notes.deadlocked or apart < DEADLOCK_MS / 1000 / 2:
+            if not notes.deadlocked or notes.apart_s_max < DEADLOCK_MS / 1000 / 2:
                 return schedule, notes, await read_contents(self.dsn, tenant)
         raise AssertionError("the machine is too slow to tell who is the victim of a deadlock")
 
