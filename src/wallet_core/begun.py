@@ -1,4 +1,5 @@
-"""What usually is there without any waiting, such as a body that came with its head: no time limit is set up for it."""
+"""Coroutines that begin within the call that makes them. What a task does, it does not do before the event loop gets to
+it; and for what is there without any waiting, such as a body that came with its head, no time limit is set up."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Generator

@@ -121,7 +121,8 @@ def test_a_start_without_the_redis_it_was_given_is_a_start_all_the_same(database
         assert eventually(told)
         assert running.stop() == 0
         output = "".join(running.output)
-        # Refused, or on a busy machine not refused in time.
-        assert output.count("the replay cache is away (") == 1
+        # On a busy machine it may not be refused in time.
+        reasons = ("ConnectionError", "TimeoutError")
+        assert sum(output.count(f"the replay cache is away ({reason})") for reason in reasons) == 1
         assert PASSWORD not in output
     databases.drop(dsn)

@@ -1,6 +1,7 @@
 """A coroutine that is begun behaves as one that is awaited: results, errors, cancellation and limits."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -85,7 +86,7 @@ async def test_it_is_told_when_there_is_what_is_waited_for_and_not_when_the_wait
         return await future
 
     for name, future in (("awaited", awaited), ("given up", given_up), ("failed", failed)):
-        Begun(waiting(future)).when_resumable(lambda name=name: told.append(name))  # type: ignore[misc]
+        Begun(waiting(future)).when_resumable(partial(told.append, name))
     awaited.set_result(1)
     given_up.cancel()
     failed.set_exception(OSError())

@@ -232,8 +232,9 @@ class Notes:
     @property
     def apart_s_max(self) -> float:
         """How much later than the one the other may have begun to wait, at most."""
-        let_through, seen = zip(*self.waited_at.values(), strict=True) if self.waited_at else ((0.0,), (0.0,))
-        return float(max(seen) - min(let_through))
+        waits = self.waited_at.values()
+        earliest = min((let_through for let_through, _ in waits), default=0.0)
+        return max((seen for _, seen in waits), default=0.0) - earliest
 
     @property
     def deadlocked(self) -> bool:

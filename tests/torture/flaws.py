@@ -12,12 +12,15 @@ from entrypoints import composition
 from entrypoints.composition import application
 from entrypoints.http.buckets import Buckets
 from entrypoints.settings import Settings
+from tests.concurrency import broken
 from tests.concurrency.broken import EarlyStore, UnguardedStore
 from wallet_core import replays
 from wallet_core.commands import Command
 from wallet_core.model import Rejection, Transaction
 from wallet_core.outcomes import Replayed
 from wallet_core.ports import History
+
+EARLY_S: Final = 0.25
 
 
 def as_it_is(settings: Settings, database_url: str, *, buckets: Buckets | None = None) -> ASGIApp:
@@ -32,7 +35,8 @@ def without_guard(settings: Settings, database_url: str, *, buckets: Buckets | N
 
 
 def early_answers(settings: Settings, database_url: str, *, buckets: Buckets | None = None) -> ASGIApp:
-    """Answers first, and commits a little later."""
+    """Answers first, and commits a little later: so much that a kill hardly ever finds nothing in between."""
+    patch.object(broken, "COMMIT_DELAY_S", EARLY_S).start()
     patch.object(composition, "PostgresStore", EarlyStore).start()
     return application(settings, database_url, buckets=buckets)
 

@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from tests.concurrency.broken import NO_UNIQUE_KEY, NO_UNIQUE_VERSION, SLOW_ROWS
+from tests.torture import aftermath
 from tests.torture.campaign import Options, Result, run
 from tests.torture.faults.schedule import named
 from tests.torture.stage import Cast
 from tests.torture.workload import WEIGHTS
 
 SEED = 7
+KILLS_MAX = 3
+"""On a busy machine a kill may come when nothing is between its answer and its COMMIT."""
 SLOW_TRANSACTIONS = SLOW_ROWS[:2]
 """Two processes that begin almost at once are then both between loading and writing."""
 
@@ -69,10 +72,15 @@ def test_without_the_unique_key_one_key_takes_effect_twice() -> None:
     assert "DoubleEffect" in kinds_found(result)
 
 
-def test_with_answers_before_the_commit_a_kill_loses_what_was_acknowledged() -> None:
-    result = campaign("early_answers", ["postgres-kill-all"])
-    # In the end some keys are sent once more. What was lost of one of these is decided anew, and told otherwise.
-    assert {"AcknowledgedLost", "WrongReceipt"} & kinds_found(result)
+def test_with_answers_before_the_commit_a_kill_loses_what_was_acknowledged(monkeypatch: pytest.MonkeyPatch) -> None:
+    # What was lost under a key that is sent once more in the end is decided anew, and then not lost but told otherwise.
+    monkeypatch.setattr(aftermath, "REPEATED_MAX", 0)
+    found: set[str] = set()
+    for _ in range(KILLS_MAX):
+        found |= kinds_found(campaign("early_answers", ["postgres-kill-all"]))
+        if "AcknowledgedLost" in found:
+            break
+    assert "AcknowledgedLost" in found
 
 
 def test_a_cache_that_is_believed_gives_away_receipts_of_others() -> None:

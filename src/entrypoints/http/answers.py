@@ -56,9 +56,13 @@ class Answer:
 
     def head(self) -> list[tuple[bytes, bytes]]:
         """All of its headers."""
+        return [*self.headers, *self.own_head()]
+
+    def own_head(self) -> Headers:
+        """Those that no other answer has, with the length of its body."""
         # A 304 has no body, and a length would be that of the body it stands for (RFC 9110, section 15.4.5).
         length = () if self.status == 304 else ((b"content-length", b"%d" % len(self.body)),)
-        return [*self.headers, *self.own, *length]
+        return (*self.own, *length)
 
 
 Reply = Callable[[Answer], None]

@@ -11,7 +11,7 @@ from typing import Final
 from uvicorn._types import ASGISendEvent, HTTPResponseStartEvent
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-Header = tuple[bytes, bytes]
+from entrypoints.http.security_headers import Header
 
 LEFT_TO_UVICORN: Final = (b"connection", b"transfer-encoding")
 

@@ -213,8 +213,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _reply(self, cycle: OneWrite, answer: Answer) -> None:
         """Send an answer from outside of any task, or have a task send it that may wait for the client to read."""
-        length = (b"content-length", b"%d" % len(answer.body))
-        if not cycle.answer(answer.status, answer.headers, (*answer.own, length), answer.body):
+        if not cycle.answer(answer.status, answer.headers, answer.own_head(), answer.body):
             super()._start_asgi_task(cycle, cast(ASGI3Application, answer))
 
     def _leave_served(self) -> None:

@@ -32,13 +32,12 @@ ESCAPED: Final = re.compile(rb"\\(.)")
 def header_values(scope: HTTPScope, name: bytes) -> Sequence[bytes]:
     """All values of a header, without the white space around them. ``name`` is in lower case."""
     # A write asks for seven of them, and going through all headers for each takes 5 µs.
-    try:
-        by_name: dict[bytes, tuple[bytes, ...]] = scope["state"][_BY_NAME]
-    except KeyError:
-        by_name = {}
+    state = scope.setdefault("state", {})
+    by_name: dict[bytes, list[bytes]] | None = state.get(_BY_NAME)
+    if by_name is None:
+        by_name = state[_BY_NAME] = {}
         for key, value in scope["headers"]:
-            by_name[key] = (*by_name.get(key, ()), value.strip(b" \t"))
-        scope.setdefault("state", {})[_BY_NAME] = by_name
+            by_name.setdefault(key, []).append(value.strip(b" \t"))
     return by_name.get(name, ())
 
 
