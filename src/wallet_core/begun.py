@@ -2,7 +2,7 @@
 it; and for what is there without any waiting, such as a body that came with its head, no time limit is set up."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Coroutine, Generator
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -28,19 +28,6 @@ class Begun(Generic[T]):
     def result(self) -> T:
         """What it returned, if it is done."""
         return self._result
-
-    def when_resumable(self, tell: Callable[[], None]) -> None:
-        """Have it told as soon as there is what the coroutine waits for, also if nobody awaits it then; not if the wait
-        is given up."""
-
-        def ended(waited_for: "asyncio.Future[object]") -> None:
-            if not waited_for.cancelled():
-                # If it is an error, whoever awaits this raises it; and if nobody does, nobody is to be told of it.
-                waited_for.exception()
-                tell()
-
-        if not self.is_done:
-            self._waits_for.add_done_callback(ended)
 
     def __await__(self) -> Generator[Any, Any, T]:
         """The rest of it: what it waits for is handed on to the task that awaits it, and back."""

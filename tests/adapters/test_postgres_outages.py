@@ -28,7 +28,7 @@ from tests.support.proxy.rules import Stall
 from tests.support.sessions import Till, till
 from tests.support.waits import until
 from wallet_core import DatabaseUnavailable
-from wallet_core.ports import Unavailable
+from wallet_core.ports import CommitUnknown, Unavailable
 
 SMALL_MIB = 4
 
@@ -68,10 +68,11 @@ def _postmaster(server: EmbeddedPostgres) -> psutil.Process:
 async def test_25p03_a_transaction_that_stands_still_is_ended(server: EmbeddedPostgres) -> None:
     async with overheard(server, idle_in_transaction_timeout_ms=100) as (one, proxy):
         async with one.store.begin(one.tenant) as unit:
-            changes = await one.load(unit)
+            await unit.append(await one.load(unit))
             await until(lambda: _said(proxy, "25P03"))
-            with pytest.raises(Unavailable):
-                await unit.append(changes)
+            # Whoever has sent a COMMIT cannot know what came before it.
+            with pytest.raises(CommitUnknown):
+                await unit.commit()
         await one.assert_works()
 
 
@@ -80,7 +81,7 @@ async def test_25p03_a_session_that_is_ended_and_not_closed_yet_is_no_bug(server
     async with overheard(server, idle_in_transaction_timeout_ms=100) as (one, proxy):
         said = proxy.arm(Point.ERROR, Stall(), text="25P03")
         async with one.store.begin(one.tenant) as unit:
-            await one.load(unit)
+            await unit.append(await one.load(unit))
             await said.fired()
             # Nothing tells that the driver has read it.
             await asyncio.sleep(0.1)

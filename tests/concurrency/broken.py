@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final, cast
 from uuid import UUID
@@ -13,7 +13,8 @@ from sqlalchemy.sql.visitors import ExternallyTraversible, iterate, replacement_
 
 from adapters.postgres.statements import UPDATE_BALANCES, UPDATE_WALLETS
 from adapters.postgres.unit_of_work import PostgresStore, PostgresUnit
-from adapters.postgres.writes import Arrays
+from adapters.postgres.writes import Write
+from wallet_core.ports import Changes
 
 NO_UNIQUE_KEY: Final = "ALTER TABLE transactions DROP CONSTRAINT transactions_tenant_id_idempotency_key_key"
 NO_UNIQUE_VERSION: Final = "ALTER TABLE entries DROP CONSTRAINT entries_pkey"
@@ -57,8 +58,9 @@ class _BrokenStore(PostgresStore):
 
 
 class _UnguardedUnit(PostgresUnit):
-    async def _write(self, statement: Insert | Update, rows: int, columns: Arrays) -> None:
-        await super()._write(UNGUARDED.get(statement, statement), rows, columns)
+    def _writes(self, changes: Changes) -> Iterator[Write]:
+        for statement, rows, columns in super()._writes(changes):
+            yield UNGUARDED.get(statement, statement), rows, columns
 
 
 class UnguardedStore(_BrokenStore):
@@ -68,10 +70,10 @@ class UnguardedStore(_BrokenStore):
 
 
 class _UnsortedUnit(PostgresUnit):
-    async def _write(self, statement: Insert | Update, rows: int, columns: Arrays) -> None:
-        order = random.sample(range(rows), rows)
-        shuffled = {name: [values[place] for place in order] for name, values in columns.items()}
-        await super()._write(statement, rows, shuffled)
+    def _writes(self, changes: Changes) -> Iterator[Write]:
+        for statement, rows, columns in super()._writes(changes):
+            order = random.sample(range(rows), rows)
+            yield statement, rows, {name: [values[place] for place in order] for name, values in columns.items()}
 
 
 class UnsortedStore(_BrokenStore):
@@ -96,12 +98,13 @@ class EarlyStore(PostgresStore):
     async def _begin(self, tenant: UUID) -> AsyncIterator[PostgresUnit]:
         async with AsyncExitStack() as stack:
             whole = await stack.enter_async_context(super()._begin(tenant))
-            yield _EarlyUnit(whole._session, tenant)
-            task = asyncio.create_task(self._commit(whole, stack.pop_all()))
+            early = _EarlyUnit(whole._session, tenant)
+            yield early
+            task = asyncio.create_task(self._commit(early, stack.pop_all()))
             self._commits.add(task)
             task.add_done_callback(self._commits.discard)
 
-    async def _commit(self, whole: PostgresUnit, stack: AsyncExitStack) -> None:
+    async def _commit(self, early: PostgresUnit, stack: AsyncExitStack) -> None:
         async with stack:
             await asyncio.sleep(COMMIT_DELAY_S)
-            await whole.commit()
+            await PostgresUnit.commit(early)

@@ -1,7 +1,6 @@
 """A coroutine that is begun behaves as one that is awaited: results, errors, cancellation and limits."""
 
 import asyncio
-from functools import partial
 
 import pytest
 
@@ -76,19 +75,3 @@ async def test_a_cancellation_reaches_the_coroutine_and_may_be_answered_there() 
     with pytest.raises(asyncio.CancelledError):
         await task
     assert ended.is_set()
-
-
-async def test_it_is_told_when_there_is_what_is_waited_for_and_not_when_the_wait_is_given_up() -> None:
-    told: list[str] = []
-    awaited, given_up, failed = (asyncio.get_running_loop().create_future() for _ in range(3))
-
-    async def waiting(future: "asyncio.Future[int]") -> int:
-        return await future
-
-    for name, future in (("awaited", awaited), ("given up", given_up), ("failed", failed)):
-        Begun(waiting(future)).when_resumable(partial(told.append, name))
-    awaited.set_result(1)
-    given_up.cancel()
-    failed.set_exception(OSError())
-    await asyncio.sleep(0)
-    assert told == ["awaited", "failed"]

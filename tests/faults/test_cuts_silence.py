@@ -27,7 +27,8 @@ from tests.faults.desk import POOL_SIZE, Desk, desk
 from tests.support.proxy.postgres import Point, PostgresProxy
 from tests.support.proxy.rules import HalfOpen, Stall
 from tests.support.waits import until
-from wallet_core import Applied, Replayed
+from wallet_core import Applied, Replayed, credit
+from wallet_core.decide import decide_batch
 from wallet_core.ports import Names, Unavailable
 
 PROMPT_S = 0.3
@@ -74,6 +75,11 @@ async def _ready(counter: Desk) -> None:
 async def _write(counter: Desk) -> None:
     async with PostgresStore(counter.engine).begin(counter.tenant) as unit:
         await unit.load(Names(["none"], [counter.first], [], []))
+
+
+async def _roll_back(counter: Desk) -> None:
+    async with PostgresStore(counter.engine).begin(counter.tenant) as unit:
+        await unit.load(Names(["none"], [counter.first], [], []), lock=True)
 
 
 async def _authenticate(counter: Desk) -> None:
@@ -170,7 +176,7 @@ async def test_when_one_connection_is_silent_those_at_rest_are_replaced_without_
 async def test_a_rollback_that_is_not_answered_is_not_waited_for(counter: Desk) -> None:
     rule = counter.arm(Point.STATEMENT_SENT, HalfOpen(server_closed=True), "ROLLBACK")
     async with asyncio.timeout(SOON_S):
-        await _write(counter)
+        await _roll_back(counter)
         await rule.fired()
     await counter.require_healthy()
 
@@ -187,34 +193,18 @@ async def test_a_load_is_waited_for_no_longer_than_leaves_time_for_another_conne
     assert isinstance(told, Applied)
 
 
-async def test_a_begin_that_is_sent_ahead_and_not_answered_is_not_waited_for(counter: Desk) -> None:
-    rule = counter.arm(Point.STATEMENT_SENT, HalfOpen(), "BEGIN")
-    async with asyncio.timeout(SOON_S):
-        (told,) = await counter.do(counter.commands("credit"))
-    assert rule.count == 1
-    assert isinstance(told, Applied)
-
-
-async def test_a_begin_that_is_sent_ahead_may_be_awaited_much_later_than_it_is_answered(counter: Desk) -> None:
-    """Another batch may have to land in between."""
-    async with open_session(counter.engine) as opened:
-        opened.send_begin()
-        await asyncio.sleep(2 * PROMPT_S + silence.SECOND_LOOK_S)
-        await opened.begun()
-        assert opened.is_in_transaction()
-
-
-async def test_a_cancelled_wait_for_a_begin_that_is_sent_ahead_leaves_no_transaction_behind(dsn: str) -> None:
+async def test_a_cancelled_wait_for_what_is_written_leaves_no_transaction_behind(dsn: str) -> None:
+    """Nobody could tell whose answer comes next on that connection."""
     async with PostgresProxy.before(dsn) as proxy:
         engine = create_engine(proxy.dsn, pool_size=1)
         async with open_session(engine) as opened:
             begun = proxy.arm(Point.STATEMENT_SENT, Stall(0.2), text="BEGIN")
-            opened.send_begin()
-            waiting = asyncio.create_task(opened.begun())
+            waiting = asyncio.create_task(opened.write_all([]))
             await begun.fired()
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waiting
+            assert cast(Any, opened)._driver.is_closed()
         async with open_session(engine) as again:
             await again.fetch(text("SELECT 1"), {})
             assert not again.is_in_transaction()
@@ -271,7 +261,8 @@ async def test_a_commit_is_never_cancelled_whoever_cancels_its_caller(counter: D
     cancelled = counter.proxy.arm(Point.CANCEL_REQUEST, Stall(0), times=None)
     commit = counter.arm(point, Stall())
     async with PostgresStore(counter.engine).begin(counter.tenant) as unit:
-        await unit.load(Names(["none"], [counter.first], [], []))
+        snapshot = await unit.load(Names(["none"], [counter.first], [], []))
+        await unit.append(decide_batch(snapshot, [credit("none", counter.first, 5)], counter.ids(snapshot.now)).changes)
         committing = asyncio.create_task(unit.commit())
         await commit.fired()
         committing.cancel()
@@ -315,10 +306,10 @@ async def test_a_process_that_was_held_up_does_not_take_the_server_for_silent(
     # The machine may be held up as well.
     monkeypatch.setattr(silence, "SECOND_LOOK_S", 5.0)
     async with open_session(counter.engine) as held_up:
-        beginning = asyncio.create_task(held_up.begin())
+        asking = asyncio.create_task(held_up.begin_snapshot())
         await asyncio.sleep(0)
         time.sleep(2 * PROMPT_S)  # noqa: ASYNC251 - it is to block the event loop
-        await beginning
+        await asking
         assert not cast(Any, held_up)._driver.is_closed()
 
 
@@ -355,7 +346,7 @@ async def test_an_administrator_who_makes_a_key_is_not_kept_by_the_end_of_a_conn
 async def test_the_driver_is_not_left_with_a_timer_after_its_session(counter: Desk) -> None:
     driver: asyncpg.Connection
     async with open_session(counter.engine) as opened:
-        await opened.begin()
+        await opened.write_all([])
         await opened.commit()
         driver = cast(Any, opened)._driver
     await asyncio.sleep(2 * ANSWER_S)

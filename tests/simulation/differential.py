@@ -7,7 +7,7 @@ how they ended. The model is right if it makes the same notes as PostgreSQL.
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from random import Random
 from typing import Any, Final
@@ -188,22 +188,17 @@ class _Gated(Session):
         self._session = session
         self._side = side
 
-    def send_begin(self) -> None:
-        self._session.send_begin()
-
-    async def begun(self) -> None:
-        await self._session.begun()
-
-    async def settled(self) -> None:
-        await self._session.settled()
-
     async def fetch(
         self, statement: ClauseElement, parameters: Mapping[str, Any], limit_s: float = math.inf
     ) -> Sequence[Columns]:
         await self._side.stop_at(READS[statement][0])
         return await self._session.fetch(statement, parameters)
 
-    async def write(self, statement: ClauseElement, parameters: Mapping[str, Any]) -> int:
+    async def write_all(self, writes: Iterable[tuple[ClauseElement, Mapping[str, Any]]]) -> list[int]:
+        # One by one, so that the other side can come in between, as it may on the server.
+        return [await self._write(statement, parameters) for statement, parameters in writes]
+
+    async def _write(self, statement: ClauseElement, parameters: Mapping[str, Any]) -> int:
         await self._side.stop_at(WRITES[statement][0])
         return await self._session.write(statement, parameters)
 

@@ -6,7 +6,7 @@ driver would send a statement. What fails raises what the driver raises.
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from types import TracebackType
@@ -25,7 +25,6 @@ from tests.simulation.loop import Process, current_process, fail, settle
 from tests.simulation.queries import READS, WRITES, Writing
 from tests.simulation.server import IDLE_IN_TRANSACTION_S, STATEMENT_TIMEOUT_S, Server
 from tests.simulation.transactions import Transaction
-from wallet_core.begun import Begun
 from wallet_core.ports import CommitUnknown, UnitOfWork
 
 STALL_S: Final = 6.0
@@ -79,7 +78,6 @@ class ModelSession(Session):
         self._server = server
         self._broken: Exception | None = None
         self._answered: asyncio.Future[None] | None = None
-        self._beginning = None
         self._begun_at: datetime | None = None
         self._early = False
 
@@ -97,13 +95,11 @@ class ModelSession(Session):
             raise
 
     async def begin(self) -> None:
+        """Begin a transaction."""
         fault = await self._reach(faults.BEGIN)
         self._begun_at = self._server.now()
         if fault is not None:
             self._cut()
-
-    def send_begin(self) -> None:
-        self._beginning = Begun(self.begin())
 
     def is_in_transaction(self) -> bool:
         return self._begun_at is not None
@@ -119,7 +115,14 @@ class ModelSession(Session):
             self._cut()
         return rows
 
-    async def write(self, statement: ClauseElement, parameters: Mapping[str, Any]) -> int:
+    async def write_all(self, writes: Iterable[tuple[ClauseElement, Mapping[str, Any]]]) -> list[int]:
+        """The server has all of them at once, and carries out one after the other. Here those behind a lost connection
+        are not carried out; there they may be, and are rolled back with the others."""
+        if not self.is_in_transaction():
+            await self.begin()
+        return [await self._write(statement, parameters) for statement, parameters in writes]
+
+    async def _write(self, statement: ClauseElement, parameters: Mapping[str, Any]) -> int:
         server = self._server
         step, write = WRITES[statement]
         fault = await self._reach(step)
@@ -163,7 +166,6 @@ class ModelSession(Session):
         server = self._server
         if self._broken is None and self.transaction.open and not self._early:
             try:
-                await self.settled()
                 if self.is_in_transaction():
                     await self._reach(faults.ROLLBACK)
             except (asyncpg.PostgresError, OSError):

@@ -1,16 +1,15 @@
 """The service with one mechanism taken out of it, each in the way in which it would be forgotten."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, cast
 from uuid import UUID
 
 import attrs
-from sqlalchemy import Insert, Update
 
 from adapters.postgres.statements import parameters
 from adapters.postgres.unit_of_work import PostgresUnit
-from adapters.postgres.writes import Arrays
+from adapters.postgres.writes import Write
 from tests.concurrency.violations import (
     AcknowledgedLost,
     Deadlocked,
@@ -31,25 +30,29 @@ from tests.simulation.session import COMMIT_BEFORE_ANSWER, ModelSession
 from tests.simulation.tables import ENTRY_VERSION, TRANSACTION_KEY
 from wallet_core import Command, GroupCommit, Outcome, Overloaded
 from wallet_core.ledger import Batch
-from wallet_core.ports import CommitUnknown, Names, Snapshot, Unavailable
+from wallet_core.ports import Changes, CommitUnknown, Names, Snapshot, Unavailable
 from wallet_core.stacking import Flight
 
 
 class UnsortedUnit(PostgresUnit):
     """Writes the rows of a batch in any order."""
 
-    async def _write(self, statement: Insert | Update, rows: int, columns: Arrays) -> None:
+    def _writes(self, changes: Changes) -> Iterator[Write]:
         random = cast(ModelSession, self._session).random
-        order = random.sample(range(rows), rows)
-        shuffled = {name: [values[place] for place in order] for name, values in columns.items()}
-        await super()._write(statement, rows, shuffled)
+        for statement, rows, columns in super()._writes(changes):
+            order = random.sample(range(rows), rows)
+            yield statement, rows, {name: [values[place] for place in order] for name, values in columns.items()}
 
 
 class UncountedUnit(PostgresUnit):
     """Does not ask how many rows were written."""
 
-    async def _write(self, statement: Insert | Update, rows: int, columns: Arrays) -> None:
-        await self._session.write(statement, parameters(self._tenant, columns))
+    async def _append(self, changes: Changes) -> None:
+        self._has_written = True
+        writes = self._writes(changes)
+        await self._session.write_all(
+            (statement, parameters(self._tenant, columns)) for statement, _, columns in writes
+        )
 
 
 class ForgetfulGroupCommit(GroupCommit):

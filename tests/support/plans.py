@@ -7,15 +7,18 @@ session they ran in: with its role, its settings, and by then its generic plan, 
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
 import asyncpg
 import attrs
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import ConnectionPoolEntry
 
+from adapters.postgres.pipeline import Pipeline, Statement
 from adapters.postgres.schema import metadata
+from adapters.postgres.session import PIPELINE
 
 Node = Mapping[str, Any]
 
@@ -70,8 +73,8 @@ class Explained:
 class Recorder:
     """Notes the statements that run on an engine of one connection, with their latest parameters.
 
-    It has to be made before the engine connects. Both ways of running them are seen: through SQLAlchemy's connection,
-    and on the driver's.
+    It has to be made before the engine connects. All ways of running them are seen: through SQLAlchemy's connection,
+    on the driver's, and ahead of it.
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
@@ -106,8 +109,9 @@ class Recorder:
                 self._explaining = False
                 self._noted.clear()
 
-    def _listen(self, pooled: Any, record: object) -> None:
+    def _listen(self, pooled: Any, record: ConnectionPoolEntry) -> None:
         pooled.driver_connection.add_query_logger(self._log)
+        record.info[PIPELINE] = _NotedPipeline(pooled.driver_connection, self._noted)
 
     def _log(self, query: asyncpg.connection.LoggedQuery) -> None:
         if not self._explaining:
@@ -117,6 +121,17 @@ class Recorder:
         self, connection: object, cursor: object, statement: str, parameters: Sequence[Any], *others: object
     ) -> None:
         self._noted[statement] = parameters
+
+
+class _NotedPipeline(Pipeline):
+    def __init__(self, driver: asyncpg.Connection, noted: dict[str, Sequence[Any]]) -> None:
+        super().__init__(driver, sends_ahead=True)
+        self._noted = noted
+
+    async def run(self, statements: Iterable[Statement]) -> list[int]:
+        listed = list(statements)
+        self._noted.update((sql, arguments) for sql, arguments, _ in listed)
+        return await super().run(listed)
 
 
 async def _explain(session: asyncpg.Connection, prepared: asyncpg.Record, parameters: Sequence[Any]) -> Explained:

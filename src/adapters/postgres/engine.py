@@ -13,7 +13,8 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from adapters.postgres.session import PATIENCE
+from adapters.postgres.pipeline import can_bound_transactions
+from adapters.postgres.session import PATIENCE, SENDS_AHEAD
 from adapters.postgres.silence import Patience, notice_dead_peers
 
 Isolation = Literal["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE", "AUTOCOMMIT"]
@@ -74,6 +75,8 @@ def create_engine(
     Every wait of a ``session.Session`` is bounded. The server's own limits speak first; where they do not, the answer
     to a statement is waited for ``silence.ANSWER_MARGIN_S`` longer than `statement_timeout_ms`, and the connection is
     then closed. That goes for COMMIT as well, which the server does not limit. Nothing is ever cancelled for it.
+    A transaction may take as long as a statement and a pause together; where either has no limit, it has none, and what
+    it writes is not sent ahead (``pipeline``).
     What a limit in the URL says is the server's business; here the parameters count. `patience` is for engines that
     share what they find out about connections which are of no use any more.
     """
@@ -98,10 +101,16 @@ def create_engine(
     if role is not None:
         settings["role"] = role
     hosts = dsn_of_each_host(dsn)
+    is_bounded = bool(statement_timeout_ms and idle_in_transaction_timeout_ms)
+    transaction_timeout_ms = statement_timeout_ms + idle_in_transaction_timeout_ms if is_bounded else 0
 
     async def connect() -> asyncpg.Connection:
         driver = await _connect_to_first(hosts, settings, connect_timeout_ms / 1000)
         notice_dead_peers(driver, patience.answer_s)
+        if transaction_timeout_ms and can_bound_transactions(driver):
+            # Not with the other settings: an older server would refuse the connection for it.
+            limit = f"SET transaction_timeout = {transaction_timeout_ms}"
+            await driver.execute(limit, timeout=connect_timeout_ms / 1000)
         return driver
 
     engine = create_async_engine(
@@ -116,7 +125,7 @@ def create_engine(
         pool_pre_ping=False,
         json_serializer=_unchanged if json_as_text else None,
         json_deserializer=_unchanged if json_as_text else None,
-        execution_options={PATIENCE: patience},
+        execution_options={PATIENCE: patience, SENDS_AHEAD: is_bounded},
     )
     _bound_the_pool(engine, patience, connect_timeout_ms / 1000)
     return engine

@@ -30,6 +30,7 @@ AWAY: Final = frozenset(
     {
         "25006",  # read_only_sql_transaction: a standby, or a primary that has stepped down
         "25P03",  # idle_in_transaction_session_timeout
+        "25P04",  # transaction_timeout
         "55P03",  # lock_not_available: waited for a lock as long as is allowed
         "57014",  # query_canceled: ran as long as is allowed
         "57P01",  # admin_shutdown

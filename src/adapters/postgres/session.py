@@ -6,9 +6,10 @@ Running them through SQLAlchemy's own connection costs a batch of one 1.2 ms of 
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import cache
+from functools import cache, cached_property
+from itertools import chain
 from typing import Any, Final, Protocol, TypeVar, cast
 
 import asyncpg
@@ -17,14 +18,22 @@ from sqlalchemy import ClauseElement
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import TypeEngine
 from sqlalchemy.util import greenlet_spawn
 
+from adapters.postgres.binary import Encode, encoder
+from adapters.postgres.pipeline import BEGIN, Pipeline, Statement, can_bound_transactions
 from adapters.postgres.silence import PROMPT_S_MAX, Patience, Watch
-from wallet_core.begun import Begun
 from wallet_core.ports import CommitUnknown
 
 PATIENCE: Final = "wallet_patience"
 """The name of the engine's option that holds its ``Patience``."""
+
+SENDS_AHEAD: Final = "wallet_sends_ahead"
+"""The name of the engine's option that says whether its connections may send statements ahead, if the server can."""
+
+PIPELINE: Final = "wallet_pipeline"
+"""Under which name the pool keeps a connection's ``Pipeline``."""
 
 T = TypeVar("T")
 
@@ -39,17 +48,24 @@ class Columns(Protocol):
         ...
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class _Compiled:
     sql: str
     names: tuple[str, ...]
     """The parameters' names, in the order of their places."""
+    types: tuple[TypeEngine[Any], ...]
+    """Theirs, in the same order."""
     constants: Mapping[str, Any]
     """Values that stand in the statement itself."""
 
     def arguments(self, parameters: Mapping[str, Any]) -> list[Any]:
         constants = self.constants
         return [parameters[name] if name in parameters else constants[name] for name in self.names]
+
+    @cached_property
+    def encoders(self) -> tuple[Encode, ...]:
+        """How each parameter is sent ahead of what the driver sends."""
+        return tuple(encoder(type_) for type_ in self.types)
 
 
 @cache
@@ -59,7 +75,8 @@ def _compiled(statement: ClauseElement) -> _Compiled:
     constants = {name: value for name, value in compiled.params.items() if value is not None}
     if not isinstance(compiled, SQLCompiler):
         raise TypeError("not a statement")
-    return _Compiled(str(compiled), tuple(compiled.positiontup or ()), constants)
+    names = tuple(compiled.positiontup or ())
+    return _Compiled(str(compiled), names, tuple(compiled.binds[name].type for name in names), constants)
 
 
 class Session:
@@ -69,44 +86,23 @@ class Session:
     network breaks.
     """
 
-    def __init__(self, driver: asyncpg.Connection, patience: Patience) -> None:
+    def __init__(self, driver: asyncpg.Connection, pipeline: Pipeline, patience: Patience) -> None:
         self._driver = driver
+        self._pipeline = pipeline
         self._patience = patience
         self._answer_s = patience.answer_s
         self._watch = Watch(driver, patience)
-        self._beginning: Begun[None] | None = None
-
-    async def begin(self) -> None:
-        """Begin a transaction, at the isolation level that the connection was made with."""
-        await self._answer(self._driver.execute("BEGIN"), PROMPT_S_MAX)
-
-    def send_begin(self) -> None:
-        """Ask the server to begin a transaction, within this call. ``begun`` or ``settled`` is to be awaited before
-        anything else is run."""
-        self._beginning = beginning = Begun(self.begin())
-        # Much may come before it is awaited, such as the wait for another batch.
-        beginning.when_resumable(self._watch.heard)
-
-    async def begun(self) -> None:
-        """Return when a transaction has begun: the one that is under way or was asked for, or a new one."""
-        beginning, self._beginning = self._beginning, None
-        if beginning is not None and not beginning.is_done:
-            await beginning
-        elif not self.is_in_transaction():
-            await self.begin()
-
-    async def settled(self) -> None:
-        """Return when nothing is under way that was asked for ahead."""
-        if self._beginning is not None:
-            await self.begun()
 
     def is_in_transaction(self) -> bool:
         """Whether a transaction has begun, as far as the server has told."""
-        return self._driver.is_in_transaction()
+        return not self._driver.is_closed() and self._driver.is_in_transaction()
 
     async def begin_snapshot(self) -> None:
         """Begin a transaction that changes nothing, and sees everything as of its first statement."""
         await self._answer(self._driver.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"), PROMPT_S_MAX)
+        if can_bound_transactions(self._driver):
+            # It keeps nobody waiting, however long it takes.
+            await self._answer(self._driver.execute("SET LOCAL transaction_timeout = 0"), PROMPT_S_MAX)
 
     async def commit(self) -> None:
         """Commit the transaction. Raises ``CommitUnknown`` if the server is not sure that it will last."""
@@ -160,13 +156,21 @@ class Session:
             await self._answer(following, self._answer_s)
 
     async def write(self, statement: ClauseElement, parameters: Mapping[str, Any]) -> int:
-        """Run a constant statement that writes; returns the number of rows that it wrote."""
-        compiled = _compiled(statement)
-        # The command tag ends with the count: "INSERT 0 5", "UPDATE 5".
-        tag: str = await self._answer(
-            self._driver.execute(compiled.sql, *compiled.arguments(parameters)), self._answer_s
-        )
-        return int(tag.rpartition(" ")[2])
+        """``write_all`` of one statement."""
+        (rows,) = await self.write_all([(statement, parameters)])
+        return rows
+
+    async def write_all(self, writes: Iterable[tuple[ClauseElement, Mapping[str, Any]]]) -> list[int]:
+        """Run constant statements that write, in the transaction that is under way, or in a new one. Returns how many
+        rows each of them wrote.
+
+        Each is sent as soon as it is there, and the answers are waited for when all have been sent, if the connection
+        can. Where one fails, the transaction has, and none of those after it is run. None but the last returns rows.
+        """
+        beginning = () if self.is_in_transaction() else (BEGIN,)
+        runnable = (_runnable(statement, parameters) for statement, parameters in writes)
+        rows = await self._answer(self._pipeline.run(chain(beginning, runnable)), self._answer_s)
+        return rows[len(beginning) :]
 
     def leave(self) -> None:
         """Leave a server that takes no writes, with all connections, so that the pool looks for one that does.
@@ -180,10 +184,8 @@ class Session:
         """End the transaction, if there is one, and whatever is still under way. Raises nothing: what went wrong before
         is what has to be told."""
         try:
-            if not self._driver.is_closed():
-                await self.settled()
             # The answer to what was cancelled comes first, in any case.
-            if not self._driver.is_closed() and (self.is_in_transaction() or self._watch.is_waiting):
+            if self.is_in_transaction() or (self._watch.is_waiting and not self._driver.is_closed()):
                 await self._answer(self._driver.execute("ROLLBACK"), PROMPT_S_MAX)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
             self._driver.terminate()
@@ -208,6 +210,11 @@ class Session:
         return answered
 
 
+def _runnable(statement: ClauseElement, parameters: Mapping[str, Any]) -> Statement:
+    compiled = _compiled(statement)
+    return compiled.sql, compiled.arguments(parameters), compiled.encoders
+
+
 @asynccontextmanager
 async def open_session(engine: AsyncEngine) -> AsyncIterator[Session]:
     """A session on a connection from the pool. What was not committed is rolled back at the end."""
@@ -219,7 +226,11 @@ async def open_session(engine: AsyncEngine) -> AsyncIterator[Session]:
         raise error.__cause__ or error from None
     driver = cast(asyncpg.Connection, pooled.driver_connection)
     try:
-        session = Session(driver, engine.sync_engine.get_execution_options()[PATIENCE])
+        options = engine.sync_engine.get_execution_options()
+        pipeline = pooled.info.get(PIPELINE)
+        if pipeline is None:
+            pipeline = pooled.info[PIPELINE] = Pipeline(driver, options[SENDS_AHEAD] and can_bound_transactions(driver))
+        session = Session(driver, pipeline, options[PATIENCE])
         try:
             yield session
         finally:

@@ -1,6 +1,6 @@
 """The unit of work on PostgreSQL: optimistic, at read committed, without a lock taken before the write."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -13,8 +13,7 @@ from adapters.postgres import silence, statements
 from adapters.postgres.errors import translating
 from adapters.postgres.records import DecisionRecord, fetch_entries, wallet_of
 from adapters.postgres.session import Columns, Session, open_session
-from adapters.postgres.writes import Arrays, Write, writes_of
-from wallet_core.begun import Begun
+from adapters.postgres.writes import Write, writes_of
 from wallet_core.model import Hold, HoldStatus, Transaction, Wallet
 from wallet_core.ports import Changes, Names, Snapshot, StaleSnapshot
 
@@ -44,6 +43,7 @@ class PostgresUnit:
     def __init__(self, session: Session, tenant: UUID) -> None:
         self._session = session
         self._tenant = tenant
+        self._has_written = False
 
     async def load(self, names: Names, *, lock: bool = False) -> Snapshot:
         with translating():
@@ -54,13 +54,11 @@ class PostgresUnit:
             await self._append(changes)
 
     async def commit(self) -> None:
-        with translating():
-            await self._session.begun()
-        with translating(committing=True):
-            await self._session.commit()
+        if self._has_written:
+            with translating(committing=True):
+                await self._session.commit()
 
     async def _load(self, names: Names, lock: bool) -> Snapshot:
-        await self._session.settled()
         wallet_of_hold: dict[UUID, UUID] = {}
         records: list[DecisionRecord] = []
         wallet_ids = dict.fromkeys(names.wallets)
@@ -73,7 +71,6 @@ class PostgresUnit:
             records = [DecisionRecord(row) for row in rows]
             wallet_ids.update((wallet_id, None) for record in records for wallet_id, _ in record.entry_ids)
         if lock and wallet_ids:
-            await self._session.begun()
             await self._session.write(
                 statements.LOCK_WALLETS, statements.parameters(self._tenant, {"id": sorted(wallet_ids)})
             )
@@ -84,9 +81,6 @@ class PostgresUnit:
             rows = await self._rows(statements.LOAD_REVERSED, id=[record.id for record in records])
             reversed_ids = {row["reverses"] for row in rows}
         entries = await fetch_entries(self._session, self._tenant, [*records, *known])
-        if not lock and len(known) < len(names.keys):
-            # There will be something to write, and the transaction has begun by the time that it is known what.
-            self._session.send_begin()
         transactions = {record.id: record.decision(entries) for record in records}
         return Snapshot(
             now,
@@ -124,15 +118,17 @@ class PostgresUnit:
         return times[0], wallets, holds, known
 
     async def _append(self, changes: Changes) -> None:
-        await self._session.begun()
-        under_way: Begun[None] | None = None
-        # What comes next is put together while the server carries out what came before.
-        for statement, rows, columns in self._writes(changes):
-            if under_way is not None:
-                await under_way
-            under_way = Begun(self._write(statement, rows, columns))
-        if under_way is not None:
-            await under_way
+        expected: list[int] = []
+
+        def writes() -> Iterator[tuple[Insert | Update, Mapping[str, Any]]]:
+            for statement, rows, columns in self._writes(changes):
+                expected.append(rows)
+                yield statement, statements.parameters(self._tenant, columns)
+
+        self._has_written = True
+        # A row that was not written means that a guard did not hold.
+        if await self._session.write_all(writes()) != expected:
+            raise StaleSnapshot
 
     def _writes(self, changes: Changes) -> Iterator[Write]:
         return writes_of(changes)
@@ -140,11 +136,6 @@ class PostgresUnit:
     async def _rows(self, statement: Select[Any] | CompoundSelect[Any], **columns: Sequence[Any]) -> Sequence[Columns]:
         parameters = statements.parameters(self._tenant, columns)
         return await self._session.fetch(statement, parameters, silence.LOAD_S_MAX)
-
-    async def _write(self, statement: Insert | Update, rows: int, columns: Arrays) -> None:
-        """Run one set-based write. A row that was not written means that a guard did not hold."""
-        if await self._session.write(statement, statements.parameters(self._tenant, columns)) != rows:
-            raise StaleSnapshot
 
 
 def _held(row: Columns) -> Hold:

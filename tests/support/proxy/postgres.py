@@ -97,7 +97,11 @@ class PostgresDialogue:
                 name, text, *_ = frame.texts()
                 self._prepared[name] = text
             case b"B":
+                # The one before it, whose answer is not waited for.
+                sent = self._at(Point.STATEMENT_SENT) if self._executed else None
+                self._executed = False
                 self.statement = self._prepared.get(frame.texts()[1], "")
+                return Passage(frame.raw, before=sent)
             case b"E":
                 self._executed = True
                 if _is_commit(self.statement):

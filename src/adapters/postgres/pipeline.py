@@ -1,0 +1,145 @@
+"""Statements that are sent one behind the other, without waiting for each one's answer.
+
+asyncpg has one statement under way on a connection. So all but the last are written to its connection ahead of the last
+one, which the driver sends and waits for as always. The server carries them out in their order; once one has failed it
+skips those behind it; and the driver raises what failed, whichever of them it was. Of the counts of rows it keeps the
+last one only, so they are read here, on their way to it.
+
+The messages are those of "Extended Query" in PostgreSQL's manual: Bind and Execute for each statement, and one Sync,
+which is the driver's. A client that stops in between, or is not heard any more, leaves a server that waits for the rest
+and keeps its locks. That is no idle transaction to the server, so only its limit on transactions ends it, and without
+one nothing is sent ahead.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from struct import Struct
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import asyncpg
+
+from adapters.postgres.binary import Encode
+
+if TYPE_CHECKING:
+    from asyncpg.prepared_stmt import PreparedStatement
+
+_HEADER: Final = Struct(">ci")
+_INT2: Final = Struct(">h").pack
+_INT4: Final = Struct(">i").pack
+_ALL_BINARY: Final = _INT2(1) + _INT2(1)
+"""One code of a format, which goes for all there are: binary."""
+_EXECUTE: Final = b"E" + _INT4(9) + b"\0" + _INT4(0)
+"""Carry out the unnamed portal, with all of its rows."""
+
+Statement = tuple[str, Sequence[Any], Sequence[Encode]]
+"""A statement's text, its arguments, and how each of them is sent."""
+
+BEGIN: Final[Statement] = ("BEGIN", (), ())
+
+_Ready = tuple["PreparedStatement[Any]", Sequence[Any], Sequence[Encode]]
+
+
+class Tags(asyncio.Protocol):
+    """What the transport knows as its protocol. Hands all of it on to the driver's, and reads along at times."""
+
+    def __init__(self, protocol: asyncio.Protocol) -> None:
+        self._protocol = protocol
+        self._hand_on = protocol.data_received
+        self._unread = b""
+        self.read: list[bytes] = []
+        self.are_due = False
+        """Whether to read: what was asked since this was set is not all answered yet."""
+        self.connection_lost = protocol.connection_lost  # type: ignore[method-assign]
+        self.pause_writing = protocol.pause_writing  # type: ignore[method-assign]
+        self.resume_writing = protocol.resume_writing  # type: ignore[method-assign]
+
+    def data_received(self, data: bytes) -> None:
+        if self.are_due:
+            self._read(data)
+        self._hand_on(data)
+
+    def _read(self, data: bytes) -> None:
+        data = self._unread + data
+        start, size = 0, len(data)
+        while size - start >= _HEADER.size:
+            kind, length = _HEADER.unpack_from(data, start)
+            end = start + 1 + length
+            if end > size:
+                break
+            if kind == b"C":
+                self.read.append(data[start + _HEADER.size : end - 1])
+            elif kind == b"Z":
+                self.are_due = False
+            start = end
+        self._unread = data[start:]
+
+
+def can_bound_transactions(driver: asyncpg.Connection) -> bool:
+    """Whether the server knows ``transaction_timeout``."""
+    return driver.get_server_version() >= (17,)
+
+
+class Pipeline:
+    """Sends several statements at once on one connection, for as long as that lasts; or one by one, where it is not to
+    send any ahead."""
+
+    def __init__(self, driver: asyncpg.Connection, sends_ahead: bool) -> None:
+        self._driver = driver
+        self._sends_ahead = sends_ahead
+        known = cast(Any, driver)
+        self._transport: asyncio.Transport = known._transport
+        self._tags = Tags(known._protocol)
+        self._transport.set_protocol(self._tags)
+        self._prepared: dict[str, PreparedStatement[Any]] = {}
+
+    async def run(self, statements: Iterable[Statement]) -> list[int]:
+        """Carry out the statements in their order, and return how many rows each of them wrote.
+
+        Raises what the driver raises. The first one that fails keeps those after it from being carried out, and what
+        goes before it belongs to a transaction that has failed, if it belongs to one at all.
+        """
+        if self._driver.is_closed():
+            raise asyncpg.InterfaceError("connection is closed")
+        tags = self._tags
+        tags.read = []
+        held: _Ready | None = None
+        try:
+            for sql, arguments, encoders in statements:
+                prepared = self._prepared.get(sql)
+                if held is not None and prepared is not None and self._sends_ahead:
+                    self._send(held)
+                elif held is not None:
+                    await self._ask(held)
+                if prepared is None:
+                    prepared = self._prepared[sql] = await self._driver.prepare(sql)
+                held = prepared, arguments, encoders
+            if held is not None:
+                await self._ask(held)
+        finally:
+            if tags.are_due:
+                # Something was sent that is not answered, or not ended: nobody could tell whose answer is whose.
+                self._driver.terminate()
+        return [_rows(tag) for tag in tags.read]
+
+    async def _ask(self, ready: _Ready) -> None:
+        """Have the driver send the last one, and wait for what has become of all of them."""
+        self._tags.are_due = True
+        prepared, arguments, _ = ready
+        await prepared.fetch(*arguments)
+
+    def _send(self, ready: _Ready) -> None:
+        self._tags.are_due = True
+        prepared, arguments, encoders = ready
+        parts = [b"\0", prepared.get_name().encode(), b"\0", _ALL_BINARY, _INT2(len(arguments))]
+        for argument, encode in zip(arguments, encoders, strict=True):
+            sent = encode(argument)
+            parts += (_INT4(len(sent)), sent)
+        parts.append(_ALL_BINARY)
+        bind = b"".join(parts)
+        self._transport.write(b"".join((b"B", _INT4(len(bind) + 4), bind, _EXECUTE)))
+
+
+def _rows(tag: bytes) -> int:
+    # The command tag ends with the count: "INSERT 0 5", "UPDATE 5". "BEGIN" has none.
+    count = tag.rpartition(b" ")[2]
+    return int(count) if count.isdigit() else 0

@@ -1,0 +1,246 @@
+"""Statements that are sent one behind the other: what each of them wrote, what is raised, and what is left behind."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+import pytest
+import uvloop
+from sqlalchemy import ARRAY, BigInteger
+
+from adapters.postgres import pipeline as pipeline_module
+from adapters.postgres import session as session_module
+from adapters.postgres.binary import encoder
+from adapters.postgres.pipeline import BEGIN, Pipeline, Statement, Tags
+from tests.support.certificates import Authority
+from tests.support.proxy.postgres import Point, PostgresDialogue, PostgresProxy
+from tests.support.proxy.relay import Passage
+from tests.support.proxy.rules import Stall
+from tests.support.sessions import till
+from tests.support.tls_front import tls_front
+from wallet_core import BatchLedger, Command, OpenWallet, PlaceHold, Replayed, credit
+
+INT8S: Final = encoder(ARRAY(BigInteger()))
+KEEP: Final = "INSERT INTO kept SELECT * FROM unnest($1::bigint[])"
+DROP: Final = "DELETE FROM kept WHERE n = ANY ($1::bigint[])"
+
+
+def keep(*numbers: int) -> Statement:
+    return KEEP, ([*numbers],), (INT8S,)
+
+
+def drop(*numbers: int) -> Statement:
+    return DROP, ([*numbers],), (INT8S,)
+
+
+@asynccontextmanager
+async def connected(dsn: str, sends_ahead: bool = True) -> AsyncIterator[tuple[asyncpg.Connection, Pipeline]]:
+    driver = await asyncpg.connect(dsn)
+    await driver.execute("CREATE TEMP TABLE kept (n bigint PRIMARY KEY)")
+    try:
+        yield driver, Pipeline(driver, sends_ahead)
+    finally:
+        driver.terminate()
+
+
+async def kept(driver: asyncpg.Connection) -> list[int]:
+    return [row["n"] for row in await driver.fetch("SELECT n FROM kept ORDER BY n")]
+
+
+@pytest.mark.parametrize("sends_ahead", [True, False])
+async def test_each_statement_tells_how_many_rows_it_wrote(database: str, sends_ahead: bool) -> None:
+    async with connected(database, sends_ahead) as (driver, pipeline):
+        for _ in range(2):
+            assert await pipeline.run([BEGIN, keep(1, 2, 3), drop(2, 7), keep(4), drop()]) == [0, 3, 1, 1, 0]
+            assert driver.is_in_transaction()
+            assert await kept(driver) == [1, 3, 4]
+            await driver.execute("ROLLBACK")
+        assert await pipeline.run([keep(5)]) == [1]
+        assert await pipeline.run([]) == []
+        assert await kept(driver) == [5]
+
+
+@pytest.mark.parametrize("place", range(4))
+@pytest.mark.parametrize("is_prepared", [True, False])
+async def test_the_first_that_fails_is_raised_and_none_behind_it_is_carried_out(
+    database: str, place: int, is_prepared: bool
+) -> None:
+    async with connected(database) as (driver, pipeline):
+        await pipeline.run([keep(1)])
+        if is_prepared:
+            await pipeline.run([BEGIN, drop()])
+            await driver.execute("ROLLBACK")
+        statements = [keep(2), drop(7), keep(3), keep(4)]
+        statements[place] = keep(1)
+        statements.append(("SELECT 1 / 0", (), ()))
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await pipeline.run([BEGIN, *statements])
+        assert driver.is_in_transaction()
+        await driver.execute("ROLLBACK")
+        assert await pipeline.run([BEGIN, keep(2), keep(3)]) == [0, 1, 1]
+        await driver.execute("COMMIT")
+        assert await kept(driver) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("step", [1, 2, 5, 7, 1000])
+async def test_answers_may_come_in_any_pieces(database: str, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Tags.data_received
+
+    def in_pieces(self: Tags, data: bytes) -> None:
+        for start in range(0, len(data), step):
+            whole(self, data[start : start + step])
+
+    monkeypatch.setattr(Tags, "data_received", in_pieces)
+    async with connected(database) as (driver, pipeline):
+        for n in range(3):
+            assert await pipeline.run([BEGIN, keep(n), drop(n), keep(n, n + 1), drop()]) == [0, 1, 1, 2, 0]
+            await driver.execute("ROLLBACK")
+
+
+async def test_what_the_server_says_in_between_gets_to_the_driver(database: str) -> None:
+    async with connected(database) as (driver, pipeline):
+        notices: list[str] = []
+        driver.add_log_listener(lambda _, message: notices.append(message.message))
+        warn = "DO $$ BEGIN RAISE WARNING 'look out'; SET LOCAL application_name = 'other'; END $$"
+        assert await pipeline.run([BEGIN, keep(1), (warn, (), ()), keep(2), drop(1)]) == [0, 1, 0, 1, 1]
+        assert await pipeline.run([keep(3), (warn, (), ()), drop(3)]) == [1, 0, 1]
+        assert notices == ["look out"] * 2
+
+
+async def test_much_of_it_is_sent_and_answered(database: str) -> None:
+    """More than fits into what a socket holds, in both directions."""
+    async with connected(database) as (driver, pipeline):
+        numbers = [*range(20_000)]
+        for _ in range(2):
+            statements = [BEGIN, keep(*numbers), drop(*numbers), *(drop(n) for n in range(2000)), keep(*numbers)]
+            assert await pipeline.run(statements) == [0, 20_000, 20_000, *[0] * 2000, 20_000]
+            await driver.execute("ROLLBACK")
+
+
+async def test_a_bug_on_the_way_there_closes_a_connection_that_has_sent_a_part(database: str) -> None:
+    async with connected(database) as (driver, pipeline):
+        await pipeline.run([keep(1), drop(1)])
+        with pytest.raises(ZeroDivisionError):
+            await pipeline.run([keep(1), drop(1), keep(2)][n] if n < 2 else keep(1 // 0) for n in range(3))
+        assert driver.is_closed()
+    async with connected(database) as (driver, pipeline):
+        with pytest.raises(asyncpg.UndefinedTableError):
+            await pipeline.run([BEGIN, ("DELETE FROM nothing", (), ()), keep(1)])
+        # The server has answered for all of it.
+        assert not driver.is_closed()
+
+
+async def test_a_connection_that_is_closed_takes_nothing(database: str) -> None:
+    async with connected(database) as (driver, pipeline):
+        await pipeline.run([keep(1), drop(1)])
+        driver.terminate()
+        with pytest.raises(asyncpg.InterfaceError):
+            await pipeline.run([keep(1), drop(1)])
+
+
+async def test_a_connection_that_is_lost_under_way_is_told_of(database: str) -> None:
+    async with connected(database) as (driver, pipeline):
+        end = "SELECT pg_terminate_backend(pg_backend_pid())"
+        await pipeline.run([keep(1), drop(1)])
+        with pytest.raises(asyncpg.ConnectionDoesNotExistError):
+            await pipeline.run([keep(1), (f"DO $$ BEGIN PERFORM 1 FROM ({end}) AS ended; END $$", (), ()), keep(2)])
+        assert driver.is_closed()
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_it_goes_through_tls(database: str, tmp_path: Path, new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    authority = Authority(tmp_path / "authority")
+
+    async def write() -> None:
+        context: ssl.SSLContext = authority.sign("127.0.0.1").server_context()
+        async with tls_front(database, context) as front:
+            through = f"{database.partition('?')[0].rpartition('@')[0]}@127.0.0.1:{front.port}"
+            name = database.partition("?")[0].rpartition("/")[2]
+            async with connected(f"{through}/{name}?sslmode=require") as (driver, pipeline):
+                for n in range(3):
+                    assert await pipeline.run([BEGIN, keep(*range(5000)), drop(n), keep(n)]) == [0, 5000, 1, 1]
+                    await driver.execute("ROLLBACK")
+            assert (front.encrypted, front.plain) == (1, 0)
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(write())
+
+
+# ------------------------------------------------------------------ as a batch uses it
+
+
+class _CountedDialogue(PostgresDialogue):
+    answered = 0
+
+    def from_server(self, data: bytes) -> Iterator[Passage]:
+        for passage in super().from_server(data):
+            if passage.data[:1] == b"Z":
+                _CountedDialogue.answered += 1
+            yield passage
+
+
+class _Counting(PostgresProxy):
+    """Counts how often the server says that it is ready for the next: so often somebody has waited for it."""
+
+    def dialogue(self) -> PostgresDialogue:
+        return _CountedDialogue(self.sqlstates)
+
+
+async def test_a_batch_waits_for_the_server_three_times(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To be loaded, to be written whatever there is to write, and to be committed."""
+    async with _Counting.before(database) as proxy, till(proxy.dsn, pool_size=1) as one:
+        ledger = BatchLedger(one.store, one.ids)
+
+        async def waits(suffix: str) -> int:
+            commands: list[Command] = [
+                OpenWallet(f"open-{suffix}", "EUR"),
+                one.next_credit(),
+                PlaceHold(f"hold-{suffix}", one.wallet_id, 1),
+            ]
+            before = _CountedDialogue.answered
+            assert not any(isinstance(outcome, Replayed) for outcome in await ledger.execute(one.tenant, commands))
+            return _CountedDialogue.answered - before
+
+        await one.do(credit("first", one.wallet_id, 100))
+        assert await waits("that-prepares") > 3
+        assert await waits("prepared") == 3
+        # Where the server has no limit on transactions, each statement is waited for: BEGIN, wallets twice, and so on.
+        monkeypatch.setattr(session_module, "can_bound_transactions", lambda _: False)
+        one.cut_connections()
+        await asyncio.sleep(0.05)
+        await one.do(credit("second", one.wallet_id, 100))
+        await waits("that-prepares-again")
+        assert await waits("one-by-one") == 8
+
+
+async def test_25p04_a_client_that_stops_within_what_it_writes_keeps_no_lock(database: str) -> None:
+    limits = {"statement_timeout_ms": 300, "idle_in_transaction_timeout_ms": 200}
+    async with PostgresProxy.before(database) as proxy, till(proxy.dsn, pool_size=1, **limits) as one:
+        await one.assert_works()
+        stopped = proxy.arm(Point.STATEMENT_SENT, Stall(), text="UPDATE wallets")
+        async with one.store.begin(one.tenant) as unit:
+            writing = asyncio.create_task(unit.append(await one.load(unit)))
+            await stopped.fired()
+            # Waits for the row until the server ends the transaction that has it.
+            async with asyncio.timeout(5):
+                await one.lock_wallet()
+            await one.owner.execute("ROLLBACK")
+            assert not writing.done()
+            stopped.release()
+            await asyncio.wait([writing])
+        assert proxy.sqlstates["25P04"] == 1
+        await one.assert_works()
+
+
+@pytest.mark.parametrize(("version", "can"), [((16, 9), False), ((17, 0), True), ((18, 4), True)])
+def test_only_a_server_that_bounds_transactions_is_sent_statements_ahead(version: tuple[int, int], can: bool) -> None:
+    class Driver:
+        def get_server_version(self) -> tuple[int, int]:
+            return version
+
+    driver: Any = Driver()
+    assert pipeline_module.can_bound_transactions(driver) is can
