@@ -1,8 +1,10 @@
 """Connections to PostgreSQL: set up alike whatever the server's defaults, bounded, and replaced when they break."""
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Callable
+from weakref import WeakSet
 
 import asyncpg
 import pytest
@@ -13,6 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres import engine as engine_module
 from adapters.postgres.engine import INDEX_ONLY_PLANS, Isolation, create_engine, dsn_of_each_host, libpq_dsn
+from adapters.postgres.session import BOUNDED, Bounded
+from tests.support.proxy.postgres import Point, PostgresProxy
+from tests.support.proxy.rules import HalfOpen
 
 JSON_AS_WRITTEN = '{ "b" : 1,\n "a":1.0,  "a": "\\u00e9é", "x":1e400}'
 
@@ -33,6 +38,12 @@ async def setting(engine: AsyncEngine, name: str) -> str | None:
     async with engine.connect() as connection:
         found: str | None = await connection.scalar(text("SELECT current_setting(:name)"), {"name": name})
         return found
+
+
+def bounded(engine: AsyncEngine) -> "WeakSet[asyncpg.Connection]":
+    """The connections whose transactions the server ends."""
+    found: Bounded = engine.sync_engine.get_execution_options()[BOUNDED]
+    return found.connections
 
 
 async def terminate_all_others(dsn: str) -> None:
@@ -106,6 +117,7 @@ def test_hosts_and_ports_that_do_not_pair_up_are_refused() -> None:
         ("statement_timeout", "1234ms"),
         ("lock_timeout", "567ms"),
         ("idle_in_transaction_session_timeout", "891ms"),
+        ("transaction_timeout", "2125ms"),
         ("transaction_isolation", "read committed"),
         ("enable_seqscan", "off"),
         ("enable_nestloop", "off"),
@@ -120,6 +132,7 @@ async def test_a_session_is_set_up_whatever_the_server_defaults_to(dsn: str, nam
         "default_transaction_isolation = 'serializable'",
         "timezone = 'Asia/Tokyo'",
         "statement_timeout = 1",
+        "transaction_timeout = 7",
     ):
         await owner.execute(f"ALTER DATABASE {database} SET {change}")
     engine = create_engine(
@@ -151,6 +164,49 @@ async def test_what_the_url_sets_goes_first_but_for_the_role(dsn: str) -> None:
     assert await setting(engine, "lock_timeout") == "7ms"
     assert await setting(engine, "role") == "pg_read_all_data"
     await engine.dispose()
+
+
+@pytest.mark.parametrize("unlimited", ["statement_timeout_ms", "idle_in_transaction_timeout_ms"])
+async def test_what_may_take_its_time_is_ended_by_no_default_of_the_server(dsn: str, unlimited: str) -> None:
+    owner = await asyncpg.connect(dsn)
+    database = await owner.fetchval("SELECT quote_ident(current_database())")
+    await owner.execute(f"ALTER DATABASE {database} SET transaction_timeout = 7")
+    limits: dict[str, int] = {unlimited: 0}
+    engine = create_engine(dsn, **limits)  # type: ignore[arg-type] # one of its limits
+    try:
+        assert await setting(engine, "transaction_timeout") == "0"
+        assert not bounded(engine)
+    finally:
+        await engine.dispose()
+        await owner.execute(f"ALTER DATABASE {database} RESET ALL")
+        await owner.close()
+
+
+async def test_a_limit_on_transactions_that_the_url_sets_stays_and_nothing_is_sent_ahead(dsn: str) -> None:
+    engine = create_engine(f"{dsn}{'&' if '?' in dsn else '?'}transaction_timeout=60000")
+    assert await setting(engine, "transaction_timeout") == "1min"
+    assert not bounded(engine)
+    await engine.dispose()
+    engine = create_engine(dsn)
+    assert await setting(engine, "transaction_timeout") == "20s"
+    assert bounded(engine)
+    await engine.dispose()
+
+
+async def test_a_connection_that_falls_silent_while_it_is_set_up_is_closed(dsn: str) -> None:
+    async with PostgresProxy.before(dsn) as proxy:
+        silent = proxy.arm(Point.STATEMENT_SENT, HalfOpen(), text="SET transaction_timeout", times=2)
+        engine = create_engine(proxy.dsn, pool_size=1, connect_timeout_ms=200)
+        for _ in range(2):
+            with pytest.raises(TimeoutError):
+                await setting(engine, "jit")
+        assert silent.count == 2
+        assert await setting(engine, "jit") == "off"
+        await asyncio.sleep(0.3)
+        gc.collect()
+        drivers = [found for found in gc.get_objects() if type(found) is asyncpg.Connection]
+        assert [driver for driver in drivers if not driver.is_closed()] == [*bounded(engine)]
+        await engine.dispose()
 
 
 async def test_the_role_is_taken_at_connect(dsn: str) -> None:

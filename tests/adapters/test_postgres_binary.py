@@ -13,6 +13,7 @@ from adapters.postgres.binary import encoder
 from adapters.postgres.engine import create_engine
 from adapters.postgres.pipeline import Pipeline, Statement
 from adapters.postgres.session import open_session
+from tests.adapters.test_postgres_pipeline import patiently
 
 EAST: Final = timezone(timedelta(hours=5, minutes=45))
 
@@ -50,7 +51,7 @@ async def test_arrays_are_written_as_they_are_read(database: str, name: str) -> 
             (f"INSERT INTO kept (id, ahead) VALUES ($1::uuid, $2::{name}[])", (id, array), encoders)
             for id, array in zip(ids, arrays, strict=True)
         ]
-        await Pipeline(driver, sends_ahead=True).run([*inserts, ("SELECT", (), ())])
+        await Pipeline(driver, sends_ahead=True).run(inserts, patiently)
         for id, array in zip(ids, arrays, strict=True):
             await driver.execute("UPDATE kept SET by_driver = $1 WHERE id = $2", array, id)
             compared = "SELECT ahead, ahead IS NOT DISTINCT FROM by_driver AS same FROM kept WHERE id = $1"

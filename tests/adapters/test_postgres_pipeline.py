@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -10,8 +10,9 @@ from typing import Any, Final
 import asyncpg
 import pytest
 import uvloop
-from sqlalchemy import ARRAY, BigInteger
+from sqlalchemy import ARRAY, BigInteger, text
 
+from adapters.postgres import engine as engine_module
 from adapters.postgres import pipeline as pipeline_module
 from adapters.postgres import session as session_module
 from adapters.postgres.binary import encoder
@@ -23,9 +24,13 @@ from tests.support.proxy.rules import Stall
 from tests.support.sessions import till
 from tests.support.tls_front import tls_front
 from wallet_core import BatchLedger, Command, OpenWallet, PlaceHold, Replayed, credit
+from wallet_core.ports import Unavailable
 
 INT8S: Final = encoder(ARRAY(BigInteger()))
 KEEP: Final = "INSERT INTO kept SELECT * FROM unnest($1::bigint[])"
+SAME_KEY: Final = """INSERT INTO transactions
+    (tenant_id, id, created_at, idempotency_key, outcome, kind, intent, result)
+    VALUES ($1, gen_random_uuid(), now(), $2, 'rejected', 'post', '{}', '{}')"""
 DROP: Final = "DELETE FROM kept WHERE n = ANY ($1::bigint[])"
 
 
@@ -35,6 +40,10 @@ def keep(*numbers: int) -> Statement:
 
 def drop(*numbers: int) -> Statement:
     return DROP, ([*numbers],), (INT8S,)
+
+
+async def patiently(answer: Awaitable[Any]) -> Any:
+    return await answer
 
 
 @asynccontextmanager
@@ -55,12 +64,12 @@ async def kept(driver: asyncpg.Connection) -> list[int]:
 async def test_each_statement_tells_how_many_rows_it_wrote(database: str, sends_ahead: bool) -> None:
     async with connected(database, sends_ahead) as (driver, pipeline):
         for _ in range(2):
-            assert await pipeline.run([BEGIN, keep(1, 2, 3), drop(2, 7), keep(4), drop()]) == [0, 3, 1, 1, 0]
+            assert await pipeline.run([BEGIN, keep(1, 2, 3), drop(2, 7), keep(4), drop()], patiently) == [0, 3, 1, 1, 0]
             assert driver.is_in_transaction()
             assert await kept(driver) == [1, 3, 4]
             await driver.execute("ROLLBACK")
-        assert await pipeline.run([keep(5)]) == [1]
-        assert await pipeline.run([]) == []
+        assert await pipeline.run([keep(5)], patiently) == [1]
+        assert await pipeline.run([], patiently) == []
         assert await kept(driver) == [5]
 
 
@@ -70,18 +79,18 @@ async def test_the_first_that_fails_is_raised_and_none_behind_it_is_carried_out(
     database: str, place: int, is_prepared: bool
 ) -> None:
     async with connected(database) as (driver, pipeline):
-        await pipeline.run([keep(1)])
+        await pipeline.run([keep(1)], patiently)
         if is_prepared:
-            await pipeline.run([BEGIN, drop()])
+            await pipeline.run([BEGIN, drop()], patiently)
             await driver.execute("ROLLBACK")
         statements = [keep(2), drop(7), keep(3), keep(4)]
         statements[place] = keep(1)
-        statements.append(("SELECT 1 / 0", (), ()))
+        statements.append(("DO $$ BEGIN PERFORM 1 / 0; END $$", (), ()))
         with pytest.raises(asyncpg.UniqueViolationError):
-            await pipeline.run([BEGIN, *statements])
+            await pipeline.run([BEGIN, *statements], patiently)
         assert driver.is_in_transaction()
         await driver.execute("ROLLBACK")
-        assert await pipeline.run([BEGIN, keep(2), keep(3)]) == [0, 1, 1]
+        assert await pipeline.run([BEGIN, keep(2), keep(3)], patiently) == [0, 1, 1]
         await driver.execute("COMMIT")
         assert await kept(driver) == [1, 2, 3]
 
@@ -97,7 +106,7 @@ async def test_answers_may_come_in_any_pieces(database: str, step: int, monkeypa
     monkeypatch.setattr(Tags, "data_received", in_pieces)
     async with connected(database) as (driver, pipeline):
         for n in range(3):
-            assert await pipeline.run([BEGIN, keep(n), drop(n), keep(n, n + 1), drop()]) == [0, 1, 1, 2, 0]
+            assert await pipeline.run([BEGIN, keep(n), drop(n), keep(n, n + 1), drop()], patiently) == [0, 1, 1, 2, 0]
             await driver.execute("ROLLBACK")
 
 
@@ -106,8 +115,8 @@ async def test_what_the_server_says_in_between_gets_to_the_driver(database: str)
         notices: list[str] = []
         driver.add_log_listener(lambda _, message: notices.append(message.message))
         warn = "DO $$ BEGIN RAISE WARNING 'look out'; SET LOCAL application_name = 'other'; END $$"
-        assert await pipeline.run([BEGIN, keep(1), (warn, (), ()), keep(2), drop(1)]) == [0, 1, 0, 1, 1]
-        assert await pipeline.run([keep(3), (warn, (), ()), drop(3)]) == [1, 0, 1]
+        assert await pipeline.run([BEGIN, keep(1), (warn, (), ()), keep(2), drop(1)], patiently) == [0, 1, 0, 1, 1]
+        assert await pipeline.run([keep(3), (warn, (), ()), drop(3)], patiently) == [1, 0, 1]
         assert notices == ["look out"] * 2
 
 
@@ -117,37 +126,64 @@ async def test_much_of_it_is_sent_and_answered(database: str) -> None:
         numbers = [*range(20_000)]
         for _ in range(2):
             statements = [BEGIN, keep(*numbers), drop(*numbers), *(drop(n) for n in range(2000)), keep(*numbers)]
-            assert await pipeline.run(statements) == [0, 20_000, 20_000, *[0] * 2000, 20_000]
+            assert await pipeline.run(statements, patiently) == [0, 20_000, 20_000, *[0] * 2000, 20_000]
             await driver.execute("ROLLBACK")
 
 
 async def test_a_bug_on_the_way_there_closes_a_connection_that_has_sent_a_part(database: str) -> None:
     async with connected(database) as (driver, pipeline):
-        await pipeline.run([keep(1), drop(1)])
+        await pipeline.run([keep(1), drop(1)], patiently)
         with pytest.raises(ZeroDivisionError):
-            await pipeline.run([keep(1), drop(1), keep(2)][n] if n < 2 else keep(1 // 0) for n in range(3))
+            await pipeline.run((keep(6 // n) for n in (2, 1, 0)), patiently)
         assert driver.is_closed()
     async with connected(database) as (driver, pipeline):
         with pytest.raises(asyncpg.UndefinedTableError):
-            await pipeline.run([BEGIN, ("DELETE FROM nothing", (), ()), keep(1)])
+            await pipeline.run([BEGIN, ("DELETE FROM nothing", (), ()), keep(1)], patiently)
         # The server has answered for all of it.
         assert not driver.is_closed()
 
 
+async def test_a_prepared_statement_that_is_gone_is_prepared_again(database: str) -> None:
+    async with connected(database) as (driver, pipeline):
+        await pipeline.run([keep(1), drop(1)], patiently)
+        await driver.execute("DEALLOCATE ALL")
+        with pytest.raises(asyncpg.InvalidSQLStatementNameError):
+            await pipeline.run([keep(1), drop(1)], patiently)
+        assert await pipeline.run([keep(1), drop(1)], patiently) == [1, 1]
+
+
+async def test_an_answer_that_is_no_message_closes_the_connection(database: str) -> None:
+    async with connected(database) as (driver, pipeline):
+        await pipeline.run([keep(1)], patiently)
+        tags = pipeline._tags
+        tags.are_due = True
+        with pytest.raises(asyncpg.InternalClientError):
+            tags.data_received(b"C\xff\xff\xff\xff")
+        # What came before has no part in what comes next, and what lacks an answer is not told as if it had one.
+        tags._unread, tags.are_due = b"", False
+        tags.data_received = tags._hand_on  # type: ignore[method-assign]
+        pipeline._transport.set_protocol(tags)
+        with pytest.raises(asyncpg.InternalClientError):
+            await pipeline.run([keep(2)], patiently)
+        assert driver.is_closed()
+
+
 async def test_a_connection_that_is_closed_takes_nothing(database: str) -> None:
     async with connected(database) as (driver, pipeline):
-        await pipeline.run([keep(1), drop(1)])
+        await pipeline.run([keep(1), drop(1)], patiently)
         driver.terminate()
         with pytest.raises(asyncpg.InterfaceError):
-            await pipeline.run([keep(1), drop(1)])
+            await pipeline.run([keep(1), drop(1)], patiently)
 
 
 async def test_a_connection_that_is_lost_under_way_is_told_of(database: str) -> None:
     async with connected(database) as (driver, pipeline):
         end = "SELECT pg_terminate_backend(pg_backend_pid())"
-        await pipeline.run([keep(1), drop(1)])
+        await pipeline.run([keep(1), drop(1)], patiently)
         with pytest.raises(asyncpg.ConnectionDoesNotExistError):
-            await pipeline.run([keep(1), (f"DO $$ BEGIN PERFORM 1 FROM ({end}) AS ended; END $$", (), ()), keep(2)])
+            await pipeline.run(
+                [keep(1), (f"DO $$ BEGIN PERFORM 1 FROM ({end}) AS ended; END $$", (), ()), keep(2)], patiently
+            )
         assert driver.is_closed()
 
 
@@ -162,7 +198,12 @@ def test_it_goes_through_tls(database: str, tmp_path: Path, new_loop: Callable[[
             name = database.partition("?")[0].rpartition("/")[2]
             async with connected(f"{through}/{name}?sslmode=require") as (driver, pipeline):
                 for n in range(3):
-                    assert await pipeline.run([BEGIN, keep(*range(5000)), drop(n), keep(n)]) == [0, 5000, 1, 1]
+                    assert await pipeline.run([BEGIN, keep(*range(5000)), drop(n), keep(n)], patiently) == [
+                        0,
+                        5000,
+                        1,
+                        1,
+                    ]
                     await driver.execute("ROLLBACK")
             assert (front.encrypted, front.plain) == (1, 0)
 
@@ -209,7 +250,7 @@ async def test_a_batch_waits_for_the_server_three_times(database: str, monkeypat
         assert await waits("that-prepares") > 3
         assert await waits("prepared") == 3
         # Where the server has no limit on transactions, each statement is waited for: BEGIN, wallets twice, and so on.
-        monkeypatch.setattr(session_module, "can_bound_transactions", lambda _: False)
+        monkeypatch.setattr(engine_module, "can_bound_transactions", lambda _: False)
         one.cut_connections()
         await asyncio.sleep(0.05)
         await one.do(credit("second", one.wallet_id, 100))
@@ -234,6 +275,46 @@ async def test_25p04_a_client_that_stops_within_what_it_writes_keeps_no_lock(dat
             await asyncio.wait([writing])
         assert proxy.sqlstates["25P04"] == 1
         await one.assert_works()
+
+
+async def test_what_was_given_up_is_not_taken_for_the_answer_to_what_is_written_next(database: str) -> None:
+    """The driver asks the server to cancel it, which may be lost on its way."""
+    async with PostgresProxy.before(database) as proxy, till(proxy.dsn, pool_size=1) as one:
+        await one.assert_works()
+        proxy.arm(Point.CANCEL_REQUEST, times=None)
+        async with one.store.begin(one.tenant) as unit:
+            changes = await one.load(unit)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await unit._session.fetch(text("SELECT pg_sleep(0.4)"), {})
+            with pytest.raises(Unavailable):
+                await unit.append(changes)
+            assert unit._session._driver.is_closed()
+        await one.assert_works()
+
+
+async def test_locks_that_are_waited_for_one_after_the_other_cost_no_connection(database: str) -> None:
+    """Each wait is within the server's own limit, and both take longer than one statement may go unanswered."""
+    limits = {"statement_timeout_ms": 1200, "lock_timeout_ms": 1100, "idle_in_transaction_timeout_ms": 5000}
+    async with till(database, pool_size=1, **limits) as one:
+        await one.assert_works()
+        patience = one.engine.sync_engine.get_execution_options()[session_module.PATIENCE]
+        patience.answer_s = 1.4
+        other = await asyncpg.connect(database)
+        await one.lock_wallet()
+        async with one.store.begin(one.tenant) as unit:
+            changes = await one.load(unit)
+            await other.execute("BEGIN")
+            await other.execute(SAME_KEY, one.tenant, changes.decisions[0].key)
+            writing = asyncio.create_task(unit.append(changes))
+            for blocker in (one.owner, other):
+                await one.waiting_pid("Lock")
+                await asyncio.sleep(0.9)
+                assert not writing.done()
+                await blocker.execute("ROLLBACK")
+            await writing
+            await unit.commit()
+        await other.close()
 
 
 @pytest.mark.parametrize(("version", "can"), [((16, 9), False), ((17, 0), True), ((18, 4), True)])

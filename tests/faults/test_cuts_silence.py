@@ -193,6 +193,19 @@ async def test_a_load_is_waited_for_no_longer_than_leaves_time_for_another_conne
     assert isinstance(told, Applied)
 
 
+async def test_a_batch_that_locks_waits_for_no_silent_connection(
+    counter: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BEGIN is the first that it asks, and waits for no lock."""
+    patience = counter.engine.sync_engine.get_execution_options()[session.PATIENCE]
+    monkeypatch.setattr(patience, "answer_s", math.inf)
+    rule = counter.arm(Point.STATEMENT_SENT, HalfOpen(), "BEGIN")
+    async with asyncio.timeout(SOON_S):
+        with pytest.raises(Unavailable):
+            await _roll_back(counter)
+    assert rule.count == 1
+
+
 async def test_a_cancelled_wait_for_what_is_written_leaves_no_transaction_behind(dsn: str) -> None:
     """Nobody could tell whose answer comes next on that connection."""
     async with PostgresProxy.before(dsn) as proxy:
@@ -306,10 +319,10 @@ async def test_a_process_that_was_held_up_does_not_take_the_server_for_silent(
     # The machine may be held up as well.
     monkeypatch.setattr(silence, "SECOND_LOOK_S", 5.0)
     async with open_session(counter.engine) as held_up:
-        asking = asyncio.create_task(held_up.begin_snapshot())
+        beginning = asyncio.create_task(held_up.begin())
         await asyncio.sleep(0)
         time.sleep(2 * PROMPT_S)  # noqa: ASYNC251 - it is to block the event loop
-        await asking
+        await beginning
         assert not cast(Any, held_up)._driver.is_closed()
 
 
@@ -346,7 +359,7 @@ async def test_an_administrator_who_makes_a_key_is_not_kept_by_the_end_of_a_conn
 async def test_the_driver_is_not_left_with_a_timer_after_its_session(counter: Desk) -> None:
     driver: asyncpg.Connection
     async with open_session(counter.engine) as opened:
-        await opened.write_all([])
+        await opened.begin()
         await opened.commit()
         driver = cast(Any, opened)._driver
     await asyncio.sleep(2 * ANSWER_S)

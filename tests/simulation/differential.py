@@ -196,9 +196,16 @@ class _Gated(Session):
 
     async def write_all(self, writes: Iterable[tuple[ClauseElement, Mapping[str, Any]]]) -> list[int]:
         # One by one, so that the other side can come in between, as it may on the server.
-        return [await self._write(statement, parameters) for statement, parameters in writes]
+        rows: list[int] = []
+        for statement, parameters in writes:
+            await self._side.stop_at(WRITES[statement][0])
+            rows += await self._session.write_all([(statement, parameters)])
+        return rows
 
-    async def _write(self, statement: ClauseElement, parameters: Mapping[str, Any]) -> int:
+    async def begin(self) -> None:
+        await self._session.begin()
+
+    async def write(self, statement: ClauseElement, parameters: Mapping[str, Any]) -> int:
         await self._side.stop_at(WRITES[statement][0])
         return await self._session.write(statement, parameters)
 

@@ -16,7 +16,7 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from adapters.postgres.pipeline import Pipeline, Statement
+from adapters.postgres.pipeline import Answer, Pipeline, Statement
 from adapters.postgres.schema import metadata
 from adapters.postgres.session import PIPELINE
 
@@ -128,10 +128,10 @@ class _NotedPipeline(Pipeline):
         super().__init__(driver, sends_ahead=True)
         self._noted = noted
 
-    async def run(self, statements: Iterable[Statement]) -> list[int]:
+    async def run(self, statements: Iterable[Statement], answer: Answer) -> list[int]:
         listed = list(statements)
         self._noted.update((sql, arguments) for sql, arguments, _ in listed)
-        return await super().run(listed)
+        return await super().run(listed, answer)
 
 
 async def _explain(session: asyncpg.Connection, prepared: asyncpg.Record, parameters: Sequence[Any]) -> Explained:

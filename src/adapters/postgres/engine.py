@@ -14,10 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from adapters.postgres.pipeline import can_bound_transactions
-from adapters.postgres.session import PATIENCE, SENDS_AHEAD
+from adapters.postgres.session import BOUNDED, PATIENCE, Bounded
 from adapters.postgres.silence import Patience, notice_dead_peers
 
 Isolation = Literal["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE", "AUTOCOMMIT"]
+
+TRANSACTION_TIMEOUT: Final = "transaction_timeout"
 
 SCHEMES: Final = ("postgresql://", "postgres://", "postgresql+asyncpg://")
 
@@ -75,8 +77,9 @@ def create_engine(
     Every wait of a ``session.Session`` is bounded. The server's own limits speak first; where they do not, the answer
     to a statement is waited for ``silence.ANSWER_MARGIN_S`` longer than `statement_timeout_ms`, and the connection is
     then closed. That goes for COMMIT as well, which the server does not limit. Nothing is ever cancelled for it.
-    A transaction may take as long as a statement and a pause together; where either has no limit, it has none, and what
-    it writes is not sent ahead (``pipeline``).
+    PostgreSQL 17 and later end a transaction after as long as a statement and a pause may take together, and all that it
+    writes may go unanswered for as long. Where either has no limit, on older servers, and where the URL sets
+    ``transaction_timeout``, each statement that writes is waited for (``pipeline``).
     What a limit in the URL says is the server's business; here the parameters count. `patience` is for engines that
     share what they find out about connections which are of no use any more.
     """
@@ -101,16 +104,15 @@ def create_engine(
     if role is not None:
         settings["role"] = role
     hosts = dsn_of_each_host(dsn)
-    is_bounded = bool(statement_timeout_ms and idle_in_transaction_timeout_ms)
-    transaction_timeout_ms = statement_timeout_ms + idle_in_transaction_timeout_ms if is_bounded else 0
+    are_limited = bool(statement_timeout_ms and idle_in_transaction_timeout_ms)
+    transaction_timeout_ms = statement_timeout_ms + idle_in_transaction_timeout_ms if are_limited else 0
+    bounded = Bounded(transaction_timeout_ms / 1000)
 
     async def connect() -> asyncpg.Connection:
-        driver = await _connect_to_first(hosts, settings, connect_timeout_ms / 1000)
+        driver = await _connect_to_first(hosts, settings, transaction_timeout_ms, connect_timeout_ms / 1000)
         notice_dead_peers(driver, patience.answer_s)
-        if transaction_timeout_ms and can_bound_transactions(driver):
-            # Not with the other settings: an older server would refuse the connection for it.
-            limit = f"SET transaction_timeout = {transaction_timeout_ms}"
-            await driver.execute(limit, timeout=connect_timeout_ms / 1000)
+        if are_limited and can_bound_transactions(driver) and TRANSACTION_TIMEOUT not in _asked(hosts[0]):
+            bounded.connections.add(driver)
         return driver
 
     engine = create_async_engine(
@@ -125,7 +127,7 @@ def create_engine(
         pool_pre_ping=False,
         json_serializer=_unchanged if json_as_text else None,
         json_deserializer=_unchanged if json_as_text else None,
-        execution_options={PATIENCE: patience, SENDS_AHEAD: is_bounded},
+        execution_options={PATIENCE: patience, BOUNDED: bounded},
     )
     _bound_the_pool(engine, patience, connect_timeout_ms / 1000)
     return engine
@@ -170,26 +172,46 @@ def _url(netloc: str, path: str, query: Mapping[str, str]) -> str:
     return f"postgresql://{netloc}{path}" + (f"?{urlencode(query)}" if query else "")
 
 
-async def _connect_to_first(hosts: list[str], settings: dict[str, str], timeout: float) -> asyncpg.Connection:
+async def _connect_to_first(
+    hosts: list[str], settings: dict[str, str], transaction_timeout_ms: int, timeout: float
+) -> asyncpg.Connection:
     """A connection to the first host that accepts one; raises the last host's error when none does."""
     error: Exception = ValueError("the PostgreSQL URL names no host")
     for host in hosts:
-        asked = {name for name, _ in parse_qsl(urlsplit(host).query)}
+        asked = _asked(host)
         left_to_us = "target_session_attrs" not in asked and "PGTARGETSESSIONATTRS" not in os.environ
         try:
-            return await asyncpg.connect(
+            driver = await asyncpg.connect(
                 host,
                 timeout=timeout,
                 target_session_attrs=SessionAttribute.read_write if left_to_us else None,
                 # The URL may set what it likes, but not leave the role that may not rewrite the ledger.
                 server_settings={name: text for name, text in settings.items() if name not in asked or name == "role"},
             )
+            if TRANSACTION_TIMEOUT not in asked and can_bound_transactions(driver):
+                # Not with the other settings: an older server would refuse the connection for it.
+                await _set(driver, TRANSACTION_TIMEOUT, transaction_timeout_ms, timeout)
+            return driver
         except asyncpg.TargetServerAttributeNotMatched:
             # SQLAlchemy would report it as an error of the program, but such a server is one to wait for.
             error = ConnectionError("the database server takes no writes, or is not what target_session_attrs asks for")
         except (OSError, asyncpg.OperatorInterventionError, asyncpg.PostgresConnectionError) as failure:
             error = failure
     raise error
+
+
+async def _set(driver: asyncpg.Connection, name: str, value: int, timeout: float) -> None:
+    try:
+        await driver.execute(f"SET {name} = {value}", timeout=timeout)
+    except BaseException:
+        # Nobody else knows of the connection yet.
+        driver.terminate()
+        raise
+
+
+def _asked(dsn: str) -> set[str]:
+    """What a URL sets."""
+    return {name for name, _ in parse_qsl(urlsplit(dsn).query)}
 
 
 def _bound_the_pool(engine: AsyncEngine, patience: Patience, set_up_s_max: float) -> None:

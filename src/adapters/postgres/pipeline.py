@@ -1,18 +1,18 @@
 """Statements that are sent one behind the other, without waiting for each one's answer.
 
-asyncpg has one statement under way on a connection. So all but the last are written to its connection ahead of the last
-one, which the driver sends and waits for as always. The server carries them out in their order; once one has failed it
-skips those behind it; and the driver raises what failed, whichever of them it was. Of the counts of rows it keeps the
-last one only, so they are read here, on their way to it.
+asyncpg has one statement under way on a connection. So these are written to its connection ahead of an empty one, which
+the driver sends and waits for as always. The server carries them out in their order; once one has failed it skips those
+behind it, and the driver raises that. Of the counts of rows the driver keeps the last, so they are read here, on their
+way to it.
 
 The messages are those of "Extended Query" in PostgreSQL's manual: Bind and Execute for each statement, and one Sync,
 which is the driver's. A client that stops in between, or is not heard any more, leaves a server that waits for the rest
 and keeps its locks. That is no idle transaction to the server, so only its limit on transactions ends it, and without
-one nothing is sent ahead.
+one each statement is waited for.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -24,31 +24,37 @@ if TYPE_CHECKING:
     from asyncpg.prepared_stmt import PreparedStatement
 
 _HEADER: Final = Struct(">ci")
+_LENGTH_MIN: Final = 4
+"""A message's length counts itself."""
 _INT2: Final = Struct(">h").pack
 _INT4: Final = Struct(">i").pack
 _ALL_BINARY: Final = _INT2(1) + _INT2(1)
 """One code of a format, which goes for all there are: binary."""
 _EXECUTE: Final = b"E" + _INT4(9) + b"\0" + _INT4(0)
 """Carry out the unnamed portal, with all of its rows."""
+_NOTHING: Final = ""
+
+STATES_OF_STATEMENTS: Final = frozenset({"0A000", "26000"})
+"""A prepared statement that the server has not, or not as it was: feature_not_supported, invalid_sql_statement_name."""
 
 Statement = tuple[str, Sequence[Any], Sequence[Encode]]
-"""A statement's text, its arguments, and how each of them is sent."""
+"""A statement's text, its arguments, and how each of them is sent. It returns no rows."""
 
 BEGIN: Final[Statement] = ("BEGIN", (), ())
 
-_Ready = tuple["PreparedStatement[Any]", Sequence[Any], Sequence[Encode]]
+Answer = Callable[[Awaitable[Any]], Awaitable[Any]]
+"""Waits for what the driver was asked for, for as long as that may take."""
 
 
 class Tags(asyncio.Protocol):
     """What the transport knows as its protocol. Hands all of it on to the driver's, and reads along at times."""
 
     def __init__(self, protocol: asyncio.Protocol) -> None:
-        self._protocol = protocol
         self._hand_on = protocol.data_received
         self._unread = b""
         self.read: list[bytes] = []
         self.are_due = False
-        """Whether to read: what was asked since this was set is not all answered yet."""
+        """Whether to read: not everything is answered that was asked since this was set."""
         self.connection_lost = protocol.connection_lost  # type: ignore[method-assign]
         self.pause_writing = protocol.pause_writing  # type: ignore[method-assign]
         self.resume_writing = protocol.resume_writing  # type: ignore[method-assign]
@@ -63,13 +69,17 @@ class Tags(asyncio.Protocol):
         start, size = 0, len(data)
         while size - start >= _HEADER.size:
             kind, length = _HEADER.unpack_from(data, start)
+            if length < _LENGTH_MIN:
+                raise asyncpg.InternalClientError("what the server sends is not PostgreSQL's protocol")
             end = start + 1 + length
             if end > size:
                 break
             if kind == b"C":
                 self.read.append(data[start + _HEADER.size : end - 1])
             elif kind == b"Z":
+                self._unread = b""
                 self.are_due = False
+                return
             start = end
         self._unread = data[start:]
 
@@ -92,8 +102,9 @@ class Pipeline:
         self._transport.set_protocol(self._tags)
         self._prepared: dict[str, PreparedStatement[Any]] = {}
 
-    async def run(self, statements: Iterable[Statement]) -> list[int]:
-        """Carry out the statements in their order, and return how many rows each of them wrote.
+    async def run(self, statements: Iterable[Statement], answer: Answer) -> list[int]:
+        """Carry out the statements in their order, and return how many rows each of them wrote. Each is sent as soon as
+        it is there.
 
         Raises what the driver raises. The first one that fails keeps those after it from being carried out, and what
         goes before it belongs to a transaction that has failed, if it belongs to one at all.
@@ -102,44 +113,54 @@ class Pipeline:
             raise asyncpg.InterfaceError("connection is closed")
         tags = self._tags
         tags.read = []
-        held: _Ready | None = None
+        amount = 0
         try:
             for sql, arguments, encoders in statements:
-                prepared = self._prepared.get(sql)
-                if held is not None and prepared is not None and self._sends_ahead:
-                    self._send(held)
-                elif held is not None:
-                    await self._ask(held)
-                if prepared is None:
-                    prepared = self._prepared[sql] = await self._driver.prepare(sql)
-                held = prepared, arguments, encoders
-            if held is not None:
-                await self._ask(held)
+                amount += 1
+                if sql not in self._prepared:
+                    await self._settle(answer)
+                    await self._prepare(sql, answer)
+                self._send(self._prepared[sql], arguments, encoders)
+                if not self._sends_ahead:
+                    await self._settle(answer)
+            await self._settle(answer)
+            if len(tags.read) != amount:
+                raise asyncpg.InternalClientError(f"{amount} statements had {len(tags.read)} answers")
+        except asyncpg.PostgresError as error:
+            if error.sqlstate in STATES_OF_STATEMENTS:
+                self._prepared.clear()
+            raise
+        except asyncpg.InternalClientError:
+            self._driver.terminate()
+            raise
         finally:
             if tags.are_due:
                 # Something was sent that is not answered, or not ended: nobody could tell whose answer is whose.
                 self._driver.terminate()
-        return [_rows(tag) for tag in tags.read]
+        return [rows_of_tag(tag.decode()) for tag in tags.read]
 
-    async def _ask(self, ready: _Ready) -> None:
-        """Have the driver send the last one, and wait for what has become of all of them."""
-        self._tags.are_due = True
-        prepared, arguments, _ = ready
-        await prepared.fetch(*arguments)
+    async def _settle(self, answer: Answer) -> None:
+        """Have the driver wait for what has become of all that was sent, if something was."""
+        if self._tags.are_due:
+            await answer(self._prepared[_NOTHING].fetch())
 
-    def _send(self, ready: _Ready) -> None:
-        self._tags.are_due = True
-        prepared, arguments, encoders = ready
+    async def _prepare(self, sql: str, answer: Answer) -> None:
+        for text in (_NOTHING, sql):
+            if text not in self._prepared:
+                self._prepared[text] = await answer(self._driver.prepare(text))
+
+    def _send(self, prepared: "PreparedStatement[Any]", arguments: Sequence[Any], encoders: Sequence[Encode]) -> None:
         parts = [b"\0", prepared.get_name().encode(), b"\0", _ALL_BINARY, _INT2(len(arguments))]
         for argument, encode in zip(arguments, encoders, strict=True):
             sent = encode(argument)
             parts += (_INT4(len(sent)), sent)
         parts.append(_ALL_BINARY)
         bind = b"".join(parts)
+        self._tags.are_due = True
         self._transport.write(b"".join((b"B", _INT4(len(bind) + 4), bind, _EXECUTE)))
 
 
-def _rows(tag: bytes) -> int:
-    # The command tag ends with the count: "INSERT 0 5", "UPDATE 5". "BEGIN" has none.
-    count = tag.rpartition(b" ")[2]
+def rows_of_tag(tag: str) -> int:
+    """The count of rows that a command's tag ends with: ``INSERT 0 5``, ``UPDATE 5``. None is 0: ``BEGIN``."""
+    count = tag.rpartition(" ")[2]
     return int(count) if count.isdigit() else 0

@@ -8,9 +8,10 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from itertools import chain
 from typing import Any, Final, Protocol, TypeVar, cast
+from weakref import WeakSet
 
 import asyncpg
 import attrs
@@ -22,15 +23,15 @@ from sqlalchemy.types import TypeEngine
 from sqlalchemy.util import greenlet_spawn
 
 from adapters.postgres.binary import Encode, encoder
-from adapters.postgres.pipeline import BEGIN, Pipeline, Statement, can_bound_transactions
-from adapters.postgres.silence import PROMPT_S_MAX, Patience, Watch
+from adapters.postgres.pipeline import BEGIN, Pipeline, Statement, can_bound_transactions, rows_of_tag
+from adapters.postgres.silence import ANSWER_MARGIN_S, PROMPT_S_MAX, Patience, Watch
 from wallet_core.ports import CommitUnknown
 
 PATIENCE: Final = "wallet_patience"
 """The name of the engine's option that holds its ``Patience``."""
 
-SENDS_AHEAD: Final = "wallet_sends_ahead"
-"""The name of the engine's option that says whether its connections may send statements ahead, if the server can."""
+BOUNDED: Final = "wallet_bounded"
+"""The name of the engine's option that holds its ``Bounded``."""
 
 PIPELINE: Final = "wallet_pipeline"
 """Under which name the pool keeps a connection's ``Pipeline``."""
@@ -38,6 +39,14 @@ PIPELINE: Final = "wallet_pipeline"
 T = TypeVar("T")
 
 _DIALECT: Final = asyncpg_dialect()  # type: ignore[no-untyped-call] # the library publishes it without types
+
+
+@attrs.frozen
+class Bounded:
+    """Connections whose transactions the server ends after ``transaction_s`` seconds."""
+
+    transaction_s: float
+    connections: "WeakSet[asyncpg.Connection]" = attrs.field(factory=WeakSet)
 
 
 class Columns(Protocol):
@@ -86,12 +95,21 @@ class Session:
     network breaks.
     """
 
-    def __init__(self, driver: asyncpg.Connection, pipeline: Pipeline, patience: Patience) -> None:
+    def __init__(
+        self, driver: asyncpg.Connection, pipeline: Pipeline, patience: Patience, transaction_s: float | None = None
+    ) -> None:
+        """``transaction_s``: after how long the server ends a transaction, if it does."""
         self._driver = driver
         self._pipeline = pipeline
         self._patience = patience
         self._answer_s = patience.answer_s
+        # Several statements may take as long as all of them may, before the server is taken for silent.
+        self._writes_s = patience.answer_s if transaction_s is None else transaction_s + ANSWER_MARGIN_S
         self._watch = Watch(driver, patience)
+
+    async def begin(self) -> None:
+        """Begin a transaction, at the isolation level that the connection was made with."""
+        await self._answer(self._driver.execute("BEGIN"), PROMPT_S_MAX)
 
     def is_in_transaction(self) -> bool:
         """Whether a transaction has begun, as far as the server has told."""
@@ -156,20 +174,27 @@ class Session:
             await self._answer(following, self._answer_s)
 
     async def write(self, statement: ClauseElement, parameters: Mapping[str, Any]) -> int:
-        """``write_all`` of one statement."""
-        (rows,) = await self.write_all([(statement, parameters)])
-        return rows
+        """Run a constant statement that writes; returns the number of rows that it wrote."""
+        compiled = _compiled(statement)
+        tag: str = await self._answer(
+            self._driver.execute(compiled.sql, *compiled.arguments(parameters)), self._answer_s
+        )
+        return rows_of_tag(tag)
 
     async def write_all(self, writes: Iterable[tuple[ClauseElement, Mapping[str, Any]]]) -> list[int]:
-        """Run constant statements that write, in the transaction that is under way, or in a new one. Returns how many
-        rows each of them wrote.
+        """Run constant statements that write and return no rows, in the transaction that is under way, or in a new one.
+        Returns how many rows each of them wrote.
 
         Each is sent as soon as it is there, and the answers are waited for when all have been sent, if the connection
-        can. Where one fails, the transaction has, and none of those after it is run. None but the last returns rows.
+        can. Where one fails, the transaction has, and none of those after it is run.
         """
+        if self._watch.is_waiting:
+            # Whoever waited for that was cancelled, and it would be taken for the answer to this.
+            self._driver.terminate()
+            raise asyncpg.InterfaceError("there was no answer yet to what was asked before")
         beginning = () if self.is_in_transaction() else (BEGIN,)
         runnable = (_runnable(statement, parameters) for statement, parameters in writes)
-        rows = await self._answer(self._pipeline.run(chain(beginning, runnable)), self._answer_s)
+        rows = await self._pipeline.run(chain(beginning, runnable), partial(self._answer, limit_s=self._writes_s))
         return rows[len(beginning) :]
 
     def leave(self) -> None:
@@ -227,10 +252,12 @@ async def open_session(engine: AsyncEngine) -> AsyncIterator[Session]:
     driver = cast(asyncpg.Connection, pooled.driver_connection)
     try:
         options = engine.sync_engine.get_execution_options()
+        bounded: Bounded = options[BOUNDED]
+        is_bounded = driver in bounded.connections
         pipeline = pooled.info.get(PIPELINE)
         if pipeline is None:
-            pipeline = pooled.info[PIPELINE] = Pipeline(driver, options[SENDS_AHEAD] and can_bound_transactions(driver))
-        session = Session(driver, pipeline, options[PATIENCE])
+            pipeline = pooled.info[PIPELINE] = Pipeline(driver, is_bounded)
+        session = Session(driver, pipeline, options[PATIENCE], bounded.transaction_s if is_bounded else None)
         try:
             yield session
         finally:

@@ -152,6 +152,7 @@ class PostgresTransfer:
         try:
             with translating():
                 async with open_session(self._engine) as session:
+                    await session.begin()
                     for statement, rows in (
                         (statements.UPDATE_WALLETS, portion.updated_wallets),
                         (statements.INSERT_WALLETS, portion.opened_wallets),

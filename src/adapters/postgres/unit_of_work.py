@@ -71,6 +71,8 @@ class PostgresUnit:
             records = [DecisionRecord(row) for row in rows]
             wallet_ids.update((wallet_id, None) for record in records for wallet_id, _ in record.entry_ids)
         if lock and wallet_ids:
+            # On its own, so that a silent connection is found soon. It is the first that is asked.
+            await self._session.begin()
             await self._session.write(
                 statements.LOCK_WALLETS, statements.parameters(self._tenant, {"id": sorted(wallet_ids)})
             )
