@@ -70,6 +70,8 @@ class Changes:
     updated_wallets: Sequence[tuple[int, Wallet]]
     placed_holds: Sequence[Hold]
     updated_holds: Sequence[Hold]
+    results: Mapping[UUID, str] = attrs.field(factory=dict)
+    """What transactions came to, by their ids, as the canonical JSON that was hashed (``canonical.result_json``)."""
 
     def __bool__(self) -> bool:
         return bool(self.decisions)

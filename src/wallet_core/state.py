@@ -111,6 +111,7 @@ class State:
         for hold in sorted(due, key=lambda hold: (hold.expires_at, hold.id)):
             self.accounts[hold.wallet_id].due.append(hold)
         self._new: list[Decision] = []
+        self._results: dict[UUID, str] = {}
         self._placed: dict[UUID, Hold] = {}
         self._updated: dict[UUID, Hold] = {}
 
@@ -166,7 +167,9 @@ class State:
                 opened.append(account.wallet())
             elif account.version != account.loaded_version:
                 updated.append((account.loaded_version, account.wallet()))
-        return Changes(self._new, opened, updated, list(self._placed.values()), list(self._updated.values()))
+        return Changes(
+            self._new, opened, updated, list(self._placed.values()), list(self._updated.values()), self._results
+        )
 
     def _expire(self, account: Account, hold: Hold, id: UUID) -> None:
         expired = attrs.evolve(hold, status=HoldStatus.EXPIRED)
@@ -184,7 +187,7 @@ class State:
 
     def _write(self, id: UUID, effect: Effect, time: datetime) -> Transaction:
         versions = [(account.id, account.version + 1) for account, _, _ in effect.changes]
-        result = result_json(effect.moves, versions, effect.hold)
+        self._results[id] = result = result_json(effect.moves, versions, effect.hold)
         digest = transaction_digest(id, effect.key, effect.kind, time, effect.intent, result)
         entries = tuple(
             [account.write(change, held_change, time, digest) for account, change, held_change in effect.changes]

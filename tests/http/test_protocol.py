@@ -77,7 +77,7 @@ class Served:
 
 @contextmanager
 def running(
-    app: ASGIApp, protocol: type[BoundedProtocol] = SmallProtocol, grace_s: int = GRACE_S
+    app: ASGIApp, protocol: type[BoundedProtocol] = SmallProtocol, grace_s: int = GRACE_S, keep_alive_s: int = 5
 ) -> Iterator[tuple[str, int]]:
     """The address of a server of its own, in a thread."""
     listener = socket.create_server(("127.0.0.1", 0))
@@ -90,6 +90,7 @@ def running(
         # Else the application would be wrapped in another one, and nothing be begun without a task.
         proxy_headers=False,
         timeout_graceful_shutdown=grace_s,
+        timeout_keep_alive=keep_alive_s,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],))
@@ -128,6 +129,29 @@ def get(path: str = "/", *headers: str) -> bytes:
 
 LAST: Final = "Connection: close"
 CHUNKED: Final = b"POST %b HTTP/1.1\r\nHost: wallet\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+# -------------------------------------------------------------------- between requests
+
+
+def test_a_connection_on_which_nothing_is_asked_is_closed_and_none_before_its_time() -> None:
+    app = Served()
+    with running(app, keep_alive_s=1) as address:
+        app.address = address
+        with app.connect() as connection:
+            for path in ("/", "/wait", "/"):
+                connection.sendall(get(path))
+                if path == "/wait":
+                    # Longer than a connection may be idle, which it is not.
+                    time.sleep(1.5)
+                    app.go_on.set()
+                assert statuses(connection.recv(65_536)) == [b"200"]
+                time.sleep(0.7)
+            asked_at = time.monotonic()
+            connection.sendall(get())
+            assert statuses(until_closed(connection)) == [b"200"]
+            assert 0.9 < time.monotonic() - asked_at < 3
+    assert app.asked == ["/", "/wait", "/", "/"]
 
 
 # -------------------------------------------------------------------- heads

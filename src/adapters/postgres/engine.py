@@ -77,7 +77,7 @@ def create_engine(
     Every wait of a ``session.Session`` is bounded. The server's own limits speak first; where they do not, the answer
     to a statement is waited for ``silence.ANSWER_MARGIN_S`` longer than `statement_timeout_ms`, and the connection is
     then closed. That goes for COMMIT as well, which the server does not limit. Nothing is ever cancelled for it.
-    PostgreSQL 17 and later end a transaction after as long as a statement and a pause may take together, and all that it
+    PostgreSQL 17 and later end a transaction after as long as a statement and a pause may take together, and all of its
     writes may go unanswered for as long. Where either has no limit, on older servers, and where the URL sets
     ``transaction_timeout``, each statement that writes is waited for (``pipeline``).
     What a limit in the URL says is the server's business; here the parameters count. `patience` is for engines that

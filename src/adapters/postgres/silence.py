@@ -20,7 +20,7 @@ connection is tried on another one while its request, by default, still waits.""
 
 LOAD_S_MAX: Final = 3.0
 """How long a load may go unanswered, in seconds. It waits for no lock short of one on a whole table, and is the first
-that a batch asks: there is still time for another connection."""
+that most batches ask: there is still time for another connection."""
 
 ANSWER_MARGIN_S: Final = 2.0
 """How much longer than the server may take for a statement its answer is waited for, in seconds."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final
+from uuid import UUID
 
 from sqlalchemy import Insert, Update
 
@@ -30,12 +31,12 @@ def writes_of(changes: Changes) -> Iterator[Write]:
     """
     yield from wallet_writes(changes)
     decisions = sorted(changes.decisions, key=_order_of_writing)
-    yield _decisions(decisions)
+    yield _decisions(decisions, changes.results)
     yield from _entries([decision for decision in decisions if isinstance(decision, Transaction)])
     yield from _holds(changes)
 
 
-def _decisions(decisions: Sequence[Decision]) -> Write:
+def _decisions(decisions: Sequence[Decision], results: Mapping[UUID, str]) -> Write:
     return (
         statements.INSERT_TRANSACTIONS,
         len(decisions),
@@ -47,7 +48,7 @@ def _decisions(decisions: Sequence[Decision]) -> Write:
             "outcome": [OUTCOMES[type(decision)] for decision in decisions],
             "kind": ["fence" if isinstance(decision, Fence) else decision.kind.value for decision in decisions],
             "intent": [FENCE_INTENT if isinstance(decision, Fence) else decision.intent for decision in decisions],
-            "result": [result_of(decision) for decision in decisions],
+            "result": [results.get(decision.id) or result_of(decision) for decision in decisions],
         },
     )
 

@@ -38,7 +38,8 @@ NEW_JSON: Final = (JSON, NOT_REPLAYED)
 WRITE_METHODS: Final = frozenset({"POST", "PATCH"})
 
 
-@attrs.frozen
+# These are made for each request and are not frozen: that triples the time (0.2 µs) that it takes to make one.
+@attrs.define
 class Answer:
     """A complete response, ready to be sent: an ASGI application."""
 
@@ -75,7 +76,7 @@ ReplyFrom = Callable[[Make], None]
 """Sends the answer that this makes, or one to the bug."""
 
 
-@attrs.frozen
+@attrs.define
 class Judgement:
     """What a command came to, and whether it had come to that before."""
 

@@ -84,6 +84,9 @@ class BoundedProtocol(HttpToolsProtocol):
     """The request that is being served. Others may have come after it."""
     _held: OneWrite | None = None
     """The request that is to be served once all has been read of what came with its head."""
+    _idle_since: float | None = None
+    """Since when nothing is asked on this connection, by the clock of the event loop."""
+    _idle_timer: asyncio.TimerHandle | None = None
     _parsing = False
     _begin: Begin | None = None
 
@@ -104,6 +107,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stop_awaiting_head()
         self._stop_awaiting_reader()
         self._leave_served()
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
@@ -157,6 +162,30 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self._taken = 0
         super().on_body(body)
+
+    def on_response_complete(self) -> None:
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        # As uvicorn does it, but for a timer that it sets at the end of each request and takes back at the next.
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self._idle_since = self.loop.time()
+        if self._idle_timer is None:
+            self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._look_whether_idle)
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._idle_since = None
+        super()._unset_keepalive_if_required()
+
+    def _look_whether_idle(self) -> None:
+        self._idle_timer = None
+        if self._idle_since is not None:
+            left_s = self._idle_since + self.timeout_keep_alive - self.loop.time()
+            if left_s > 0:
+                self._idle_timer = self.loop.call_later(left_s, self._look_whether_idle)
+            else:
+                self.timeout_keep_alive_handler()
 
     def send_400_response(self, msg: str) -> None:
         """Turn away what is no request, and close the connection. Called for whatever the parser does not take."""

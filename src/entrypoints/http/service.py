@@ -12,6 +12,7 @@ import attrs
 from litestar.types import HTTPScope
 
 from entrypoints.http import problem_types as types
+from entrypoints.http.deadlines import Deadlines
 from entrypoints.http.problems import Problem, Refused, refusal
 from entrypoints.http.rate_limits import RateLimits
 from entrypoints.http.requests import header_values
@@ -54,7 +55,11 @@ class Service:
     events: EventFeed | None = attrs.field(kw_only=True, default=None)
     limits: RateLimits | None = attrs.field(kw_only=True, default=None)
     _reading: int = attrs.field(default=0, init=False)
+    _deadlines: Deadlines = attrs.field(init=False)
     _abandoned: set["asyncio.Future[Sequence[Outcome]]"] = attrs.field(factory=set, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._deadlines = Deadlines(self.timeout_s)
 
     async def authenticate(self, scope: HTTPScope, needed: str) -> Principal:
         """Who asks. Raises ``Refused`` unless a valid key with the needed scope comes with the request, it is not used
@@ -126,7 +131,7 @@ class Service:
             limit.cancel()
             tell(work)
 
-        limit = asyncio.get_running_loop().call_later(self.timeout_s, past)
+        limit = self._deadlines.set(past)
         work.add_done_callback(done)
 
     async def check_key(self, scope: HTTPScope, needed: str) -> None:
