@@ -1,9 +1,9 @@
 """Connections to PostgreSQL: set up alike whatever the server's defaults, bounded, and replaced when they break."""
 
 import asyncio
-import gc
 import time
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 from weakref import WeakSet
 
 import asyncpg
@@ -193,7 +193,17 @@ async def test_a_limit_on_transactions_that_the_url_sets_stays_and_nothing_is_se
     await engine.dispose()
 
 
-async def test_a_connection_that_falls_silent_while_it_is_set_up_is_closed(dsn: str) -> None:
+async def test_a_connection_that_falls_silent_while_it_is_set_up_is_closed(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[asyncpg.Connection] = []
+
+    async def connect(*arguments: Any, **settings: Any) -> asyncpg.Connection:
+        made.append(await really_connect(*arguments, **settings))
+        return made[-1]
+
+    really_connect = asyncpg.connect
+    monkeypatch.setattr(asyncpg, "connect", connect)
     async with PostgresProxy.before(dsn) as proxy:
         silent = proxy.arm(Point.STATEMENT_SENT, HalfOpen(), text="SET transaction_timeout", times=2)
         engine = create_engine(proxy.dsn, pool_size=1, connect_timeout_ms=200)
@@ -202,10 +212,7 @@ async def test_a_connection_that_falls_silent_while_it_is_set_up_is_closed(dsn: 
                 await setting(engine, "jit")
         assert silent.count == 2
         assert await setting(engine, "jit") == "off"
-        await asyncio.sleep(0.3)
-        gc.collect()
-        drivers = [found for found in gc.get_objects() if type(found) is asyncpg.Connection]
-        assert [driver for driver in drivers if not driver.is_closed()] == [*bounded(engine)]
+        assert [driver.is_closed() for driver in made] == [True, True, False]
         await engine.dispose()
 
 
