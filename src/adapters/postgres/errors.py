@@ -6,7 +6,8 @@ absent or differ. Whatever is not listed here is a bug, and is left to be seen a
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from types import TracebackType
 from typing import Final
 
 import asyncpg
@@ -85,21 +86,34 @@ def _is_away(error: BaseException) -> bool:
     return isinstance(error, _WITHOUT_STATE) or (isinstance(error, DBAPIError) and error.connection_invalidated)
 
 
-@contextmanager
-def translating(*, committing: bool = False) -> Iterator[None]:
+class _Translating(AbstractContextManager[None]):
+    # Each batch enters four of them. As generators they would take it 15 µs more.
+    def __init__(self, committing: bool) -> None:
+        self._committing = committing
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if not isinstance(error, _TRANSLATED):
+            return
+        if sqlstate_of(error) in STALE and not _has_ended(error):
+            raise StaleSnapshot from error
+        if _is_away(error):
+            raise (CommitUnknown if self._committing else Unavailable) from error
+
+
+_TRANSLATED: Final = (DBAPIError, PoolTimeoutError, asyncpg.PostgresError, *_WITHOUT_STATE)
+_PLAIN: Final = _Translating(committing=False)
+_COMMITTING: Final = _Translating(committing=True)
+
+
+def translating(*, committing: bool = False) -> AbstractContextManager[None]:
     """Raise ``StaleSnapshot`` or ``Unavailable`` for what the database or the driver raises inside.
 
     While ``committing``, a connection that breaks leaves the outcome open: that is ``CommitUnknown``. An error that the
     server reports for the COMMIT itself is definite: nothing was kept.
     """
-    try:
-        yield
-    except (DBAPIError, PoolTimeoutError, asyncpg.PostgresError, *_WITHOUT_STATE) as error:
-        if sqlstate_of(error) in STALE and not _has_ended(error):
-            raise StaleSnapshot from error
-        if _is_away(error):
-            raise (CommitUnknown if committing else Unavailable) from error
-        raise
+    return _COMMITTING if committing else _PLAIN
 
 
 @contextmanager

@@ -95,7 +95,7 @@ class Pipeline:
 
     def __init__(self, driver: asyncpg.Connection, sends_ahead: bool) -> None:
         self._driver = driver
-        self._sends_ahead = sends_ahead
+        self.sends_ahead = sends_ahead
         known = cast(Any, driver)
         self._transport: asyncio.Transport = known._transport
         self._tags = Tags(known._protocol)
@@ -121,7 +121,7 @@ class Pipeline:
                     await self._settle(answer)
                     await self._prepare(sql, answer)
                 self._send(self._prepared[sql], arguments, encoders)
-                if not self._sends_ahead:
+                if not self.sends_ahead:
                     await self._settle(answer)
             await self._settle(answer)
             if len(tags.read) != amount:

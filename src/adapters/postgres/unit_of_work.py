@@ -1,8 +1,9 @@
 """The unit of work on PostgreSQL: optimistic, at read committed, without a lock taken before the write."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+from types import TracebackType
 from typing import Any
 from uuid import UUID
 
@@ -28,12 +29,23 @@ class PostgresStore:
         """A new unit of work, on a connection of its own from the pool."""
         return self._begin(tenant)
 
-    @asynccontextmanager
-    async def _begin(self, tenant: UUID) -> AsyncIterator["PostgresUnit"]:
-        async with AsyncExitStack() as stack:
-            with translating():
-                session = await stack.enter_async_context(open_session(self._engine))
-            yield PostgresUnit(session, tenant)
+    def _begin(self, tenant: UUID) -> AbstractAsyncContextManager["PostgresUnit"]:
+        return _Beginning(self._engine, tenant)
+
+
+class _Beginning(AbstractAsyncContextManager["PostgresUnit"]):
+    def __init__(self, engine: AsyncEngine, tenant: UUID) -> None:
+        self._session = open_session(engine)
+        self._tenant = tenant
+
+    async def __aenter__(self) -> "PostgresUnit":
+        with translating():
+            return PostgresUnit(await self._session.__aenter__(), self._tenant)
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._session.__aexit__(exc_type, exc, traceback)
 
 
 class PostgresUnit:
