@@ -56,8 +56,11 @@ async def tls_front(dsn: str, context: ssl.SSLContext | None) -> AsyncIterator[T
                 server_reader, server = await asyncio.open_unix_connection(upstream)
             else:
                 server_reader, server = await asyncio.open_connection(*upstream)
-            server.write(opening)
-            await asyncio.gather(_pump(reader, server), _pump(server_reader, writer))
+            try:
+                server.write(opening)
+                await asyncio.gather(_pump(reader, server), _pump(server_reader, writer))
+            finally:
+                server.close()
         writer.close()
 
     listener = await asyncio.start_server(take, "127.0.0.1", 0)

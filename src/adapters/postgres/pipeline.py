@@ -94,6 +94,8 @@ class Pipeline:
     send any ahead."""
 
     def __init__(self, driver: asyncpg.Connection, sends_ahead: bool) -> None:
+        if driver.is_closed():
+            raise asyncpg.InterfaceError("connection is closed")
         self._driver = driver
         self.sends_ahead = sends_ahead
         known = cast(Any, driver)

@@ -263,7 +263,12 @@ class _Opening(AbstractAsyncContextManager[Session]):
         bounded: Bounded = options[BOUNDED]
         pipeline: Pipeline | None = pooled.info.get(PIPELINE)
         if pipeline is None:
-            pipeline = pooled.info[PIPELINE] = Pipeline(driver, driver in bounded.connections)
+            try:
+                pipeline = pooled.info[PIPELINE] = Pipeline(driver, driver in bounded.connections)
+            except asyncpg.InterfaceError:
+                # It was closed while it was handed out.
+                pooled.close()
+                raise
         transaction_s = bounded.transaction_s if pipeline.sends_ahead else None
         self._session = Session(driver, pipeline, options[PATIENCE], transaction_s)
         return self._session

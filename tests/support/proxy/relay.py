@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
+from weakref import WeakSet
 
 import attrs
 
@@ -83,6 +84,7 @@ class Relay:
         self._firings: dict[StrEnum, Firings] = defaultdict(Firings)
         self._listener: asyncio.Server | None = None
         self._serving: set[asyncio.Task[Any]] = set()
+        self._closing: WeakSet[asyncio.WriteTransport] = WeakSet()
 
     def dialogue(self) -> Dialogue:
         """What follows a new connection."""
@@ -156,6 +158,10 @@ class Relay:
         for task in serving:
             task.cancel()
         await asyncio.gather(*serving, return_exceptions=True)
+        # What was written to a peer that does not read keeps a socket open for as long as the event loop lasts.
+        for transport in list(self._closing):
+            transport.abort()
+        await asyncio.sleep(0)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -179,6 +185,7 @@ class Relay:
             for side in (link.server, link.client):
                 if side is not None:
                     side.close()
+                    self._closing.add(side.transport)
 
     async def _serve(self, link: Link, reader: asyncio.StreamReader) -> None:
         opened = link.dialogue.opened()
