@@ -2,20 +2,21 @@
 
 import asyncio
 import time
+import warnings
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, cast
 from weakref import WeakSet
 
 import asyncpg
 import pytest
-from sqlalchemy import JSON, Column, Integer, MetaData, Table, insert, select, text
+from sqlalchemy import JSON, Column, Integer, MetaData, Table, event, insert, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres import engine as engine_module
 from adapters.postgres.engine import INDEX_ONLY_PLANS, Isolation, create_engine, dsn_of_each_host, libpq_dsn
-from adapters.postgres.session import BOUNDED, Bounded
+from adapters.postgres.session import BOUNDED, Bounded, open_session
 from tests.support.proxy.postgres import Point, PostgresProxy
 from tests.support.proxy.rules import HalfOpen
 
@@ -171,8 +172,8 @@ async def test_what_may_take_its_time_is_ended_by_no_default_of_the_server(dsn: 
     owner = await asyncpg.connect(dsn)
     database = await owner.fetchval("SELECT quote_ident(current_database())")
     await owner.execute(f"ALTER DATABASE {database} SET transaction_timeout = 7")
-    limits: dict[str, int] = {unlimited: 0}
-    engine = create_engine(dsn, **limits)  # type: ignore[arg-type] # one of its limits
+    limits: dict[str, Any] = {unlimited: 0}
+    engine = create_engine(dsn, **limits)
     try:
         assert await setting(engine, "transaction_timeout") == "0"
         assert not bounded(engine)
@@ -214,6 +215,33 @@ async def test_a_connection_that_falls_silent_while_it_is_set_up_is_closed(
         assert await setting(engine, "jit") == "off"
         assert [driver.is_closed() for driver in made] == [True, True, False]
         await engine.dispose()
+
+
+async def test_a_snapshot_may_last_longer_than_a_transaction_that_writes(dsn: str) -> None:
+    engine = create_engine(dsn, pool_size=1, statement_timeout_ms=300, idle_in_transaction_timeout_ms=100)
+    async with open_session(engine) as session:
+        await session.begin_snapshot()
+        for _ in range(4):
+            await session.fetch(text("SELECT pg_sleep(0.2)"), {})
+        assert session.is_in_transaction()
+    await engine.dispose()
+
+
+async def test_a_connection_that_is_closed_while_it_is_handed_out_goes_back(dsn: str) -> None:
+    engine = create_engine(dsn, pool_size=1, pool_timeout_ms=500)
+
+    def close(pooled: Any, *_: object) -> None:
+        pooled.driver_connection.terminate()
+
+    event.listen(engine.sync_engine, "checkout", close, once=True)
+    # SQLAlchemy takes back what nobody holds any more, and warns of it.
+    with warnings.catch_warnings(record=True) as warned, pytest.raises(asyncpg.InterfaceError):
+        async with open_session(engine):
+            pass
+    assert not warned
+    assert cast(Any, engine.sync_engine.pool).checkedout() == 0
+    assert await setting(engine, "jit") == "off"
+    await engine.dispose()
 
 
 async def test_the_role_is_taken_at_connect(dsn: str) -> None:

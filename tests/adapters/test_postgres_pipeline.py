@@ -17,6 +17,7 @@ from adapters.postgres import pipeline as pipeline_module
 from adapters.postgres import session as session_module
 from adapters.postgres.binary import encoder
 from adapters.postgres.pipeline import BEGIN, Pipeline, Statement, Tags
+from tests.adapters.test_postgres_tls import url
 from tests.support.certificates import Authority
 from tests.support.proxy.postgres import Point, PostgresDialogue, PostgresProxy
 from tests.support.proxy.relay import Passage
@@ -152,7 +153,9 @@ async def test_a_prepared_statement_that_is_gone_is_prepared_again(database: str
         assert await pipeline.run([keep(1), drop(1)], patiently) == [1, 1]
 
 
-async def test_an_answer_that_is_no_message_closes_the_connection(database: str) -> None:
+async def test_an_answer_that_is_no_message_closes_the_connection(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with connected(database) as (driver, pipeline):
         await pipeline.run([keep(1)], patiently)
         tags = pipeline._tags
@@ -161,7 +164,7 @@ async def test_an_answer_that_is_no_message_closes_the_connection(database: str)
             tags.data_received(b"C\xff\xff\xff\xff")
         # What came before has no part in what comes next, and what lacks an answer is not told as if it had one.
         tags._unread, tags.are_due = b"", False
-        tags.data_received = tags._hand_on  # type: ignore[method-assign]
+        monkeypatch.setattr(tags, "data_received", tags._hand_on)
         pipeline._transport.set_protocol(tags)
         with pytest.raises(asyncpg.InternalClientError):
             await pipeline.run([keep(2)], patiently)
@@ -194,9 +197,7 @@ def test_it_goes_through_tls(database: str, tmp_path: Path, new_loop: Callable[[
     async def write() -> None:
         context: ssl.SSLContext = authority.sign("127.0.0.1").server_context()
         async with tls_front(database, context) as front:
-            through = f"{database.partition('?')[0].rpartition('@')[0]}@127.0.0.1:{front.port}"
-            name = database.partition("?")[0].rpartition("/")[2]
-            async with connected(f"{through}/{name}?sslmode=require") as (driver, pipeline):
+            async with connected(url(database, front.port, sslmode="require")) as (driver, pipeline):
                 for n in range(3):
                     assert await pipeline.run([BEGIN, keep(*range(5000)), drop(n), keep(n)], patiently) == [
                         0,

@@ -15,11 +15,15 @@ LIMIT_S = 0.05
 async def test_each_passes_when_its_time_is_over_and_not_before() -> None:
     loop = asyncio.get_running_loop()
     passed: list[tuple[int, float]] = []
+
+    def note(number: int) -> None:
+        passed.append((number, loop.time()))
+
     deadlines = Deadlines(LIMIT_S)
     set_at = []
     for number in range(4):
         set_at.append(loop.time())
-        deadlines.set(lambda number=number: passed.append((number, loop.time())))  # type: ignore[misc]
+        deadlines.set(partial(note, number))
         await asyncio.sleep(LIMIT_S / 3)
     await asyncio.sleep(3 * LIMIT_S)
     assert [number for number, _ in passed] == [0, 1, 2, 3]

@@ -115,17 +115,14 @@ class ModelSession(Session):
             self._cut()
         return rows
 
-    async def write(self, statement: ClauseElement, parameters: Mapping[str, Any]) -> int:
-        return await self._write(statement, parameters)
-
     async def write_all(self, writes: Iterable[tuple[ClauseElement, Mapping[str, Any]]]) -> list[int]:
         """The server has all of them at once, and carries out one after the other. Here those behind a lost connection
         are not carried out; there they may be, and are rolled back with the others."""
         if not self.is_in_transaction():
             await self.begin()
-        return [await self._write(statement, parameters) for statement, parameters in writes]
+        return [await self.write(statement, parameters) for statement, parameters in writes]
 
-    async def _write(self, statement: ClauseElement, parameters: Mapping[str, Any]) -> int:
+    async def write(self, statement: ClauseElement, parameters: Mapping[str, Any]) -> int:
         server = self._server
         step, write = WRITES[statement]
         fault = await self._reach(step)

@@ -56,11 +56,8 @@ async def tls_front(dsn: str, context: ssl.SSLContext | None) -> AsyncIterator[T
                 server_reader, server = await asyncio.open_unix_connection(upstream)
             else:
                 server_reader, server = await asyncio.open_connection(*upstream)
-            try:
-                server.write(opening)
-                await asyncio.gather(_pump(reader, server), _pump(server_reader, writer))
-            finally:
-                server.close()
+            server.write(opening)
+            await asyncio.gather(_pump(reader, server), _pump(server_reader, writer))
         writer.close()
 
     listener = await asyncio.start_server(take, "127.0.0.1", 0)

@@ -32,6 +32,7 @@ _ARRAY: Final = Struct(">iiiii").pack
 _NO_ELEMENTS: Final = Struct(">iii").pack
 
 
+# A loop for each type: one for all, which calls what encodes a value, takes a third longer.
 def _int8s(values: Sequence[int | None]) -> list[bytes]:
     return [_NULL if value is None else _SIZED_INT8(8, value) for value in values]
 

@@ -105,14 +105,11 @@ def create_engine(
         settings["role"] = role
     hosts = dsn_of_each_host(dsn)
     are_limited = bool(statement_timeout_ms and idle_in_transaction_timeout_ms)
-    transaction_timeout_ms = statement_timeout_ms + idle_in_transaction_timeout_ms if are_limited else 0
-    bounded = Bounded(transaction_timeout_ms / 1000)
+    bounded = Bounded((statement_timeout_ms + idle_in_transaction_timeout_ms) / 1000 if are_limited else 0)
 
     async def connect() -> asyncpg.Connection:
-        driver = await _connect_to_first(hosts, settings, transaction_timeout_ms, connect_timeout_ms / 1000)
+        driver = await _connect_to_first(hosts, settings, bounded, connect_timeout_ms / 1000)
         notice_dead_peers(driver, patience.answer_s)
-        if are_limited and can_bound_transactions(driver) and TRANSACTION_TIMEOUT not in _asked(hosts[0]):
-            bounded.connections.add(driver)
         return driver
 
     engine = create_async_engine(
@@ -173,12 +170,12 @@ def _url(netloc: str, path: str, query: Mapping[str, str]) -> str:
 
 
 async def _connect_to_first(
-    hosts: list[str], settings: dict[str, str], transaction_timeout_ms: int, timeout: float
+    hosts: list[str], settings: dict[str, str], bounded: Bounded, timeout: float
 ) -> asyncpg.Connection:
     """A connection to the first host that accepts one; raises the last host's error when none does."""
     error: Exception = ValueError("the PostgreSQL URL names no host")
     for host in hosts:
-        asked = _asked(host)
+        asked = {name for name, _ in parse_qsl(urlsplit(host).query)}
         left_to_us = "target_session_attrs" not in asked and "PGTARGETSESSIONATTRS" not in os.environ
         try:
             driver = await asyncpg.connect(
@@ -190,7 +187,7 @@ async def _connect_to_first(
             )
             if TRANSACTION_TIMEOUT not in asked and can_bound_transactions(driver):
                 # Not with the other settings: an older server would refuse the connection for it.
-                await _set(driver, TRANSACTION_TIMEOUT, transaction_timeout_ms, timeout)
+                await _bound_transactions(driver, bounded, timeout)
             return driver
         except asyncpg.TargetServerAttributeNotMatched:
             # SQLAlchemy would report it as an error of the program, but such a server is one to wait for.
@@ -200,18 +197,15 @@ async def _connect_to_first(
     raise error
 
 
-async def _set(driver: asyncpg.Connection, name: str, value: int, timeout: float) -> None:
+async def _bound_transactions(driver: asyncpg.Connection, bounded: Bounded, timeout: float) -> None:
     try:
-        await driver.execute(f"SET {name} = {value}", timeout=timeout)
+        await driver.execute(f"SET {TRANSACTION_TIMEOUT} = {round(bounded.transaction_s * 1000)}", timeout=timeout)
     except BaseException:
         # Nobody else knows of the connection yet.
         driver.terminate()
         raise
-
-
-def _asked(dsn: str) -> set[str]:
-    """What a URL sets."""
-    return {name for name, _ in parse_qsl(urlsplit(dsn).query)}
+    if bounded.transaction_s:
+        bounded.connections.add(driver)
 
 
 def _bound_the_pool(engine: AsyncEngine, patience: Patience, set_up_s_max: float) -> None:

@@ -34,7 +34,7 @@ _EXECUTE: Final = b"E" + _INT4(9) + b"\0" + _INT4(0)
 """Carry out the unnamed portal, with all of its rows."""
 _NOTHING: Final = ""
 
-STATES_OF_STATEMENTS: Final = frozenset({"0A000", "26000"})
+_GONE: Final = frozenset({"0A000", "26000"})
 """A prepared statement that the server has not, or not as it was: feature_not_supported, invalid_sql_statement_name."""
 
 Statement = tuple[str, Sequence[Any], Sequence[Encode]]
@@ -50,14 +50,21 @@ class Tags(asyncio.Protocol):
     """What the transport knows as its protocol. Hands all of it on to the driver's, and reads along at times."""
 
     def __init__(self, protocol: asyncio.Protocol) -> None:
+        self._protocol = protocol
         self._hand_on = protocol.data_received
         self._unread = b""
         self.read: list[bytes] = []
         self.are_due = False
         """Whether to read: not everything is answered that was asked since this was set."""
-        self.connection_lost = protocol.connection_lost  # type: ignore[method-assign]
-        self.pause_writing = protocol.pause_writing  # type: ignore[method-assign]
-        self.resume_writing = protocol.resume_writing  # type: ignore[method-assign]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._protocol.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._protocol.resume_writing()
 
     def data_received(self, data: bytes) -> None:
         if self.are_due:
@@ -129,7 +136,7 @@ class Pipeline:
             if len(tags.read) != amount:
                 raise asyncpg.InternalClientError(f"{amount} statements had {len(tags.read)} answers")
         except asyncpg.PostgresError as error:
-            if error.sqlstate in STATES_OF_STATEMENTS:
+            if error.sqlstate in _GONE:
                 self._prepared.clear()
             raise
         except asyncpg.InternalClientError:

@@ -44,7 +44,7 @@ _DIALECT: Final = asyncpg_dialect()  # type: ignore[no-untyped-call] # the libra
 
 @attrs.frozen
 class Bounded:
-    """Connections whose transactions the server ends after ``transaction_s`` seconds."""
+    """Connections whose transactions the server ends after ``transaction_s`` seconds; none, where that is 0."""
 
     transaction_s: float
     connections: "WeakSet[asyncpg.Connection]" = attrs.field(factory=WeakSet)
@@ -118,10 +118,11 @@ class Session:
 
     async def begin_snapshot(self) -> None:
         """Begin a transaction that changes nothing, and sees everything as of its first statement."""
-        await self._answer(self._driver.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"), PROMPT_S_MAX)
+        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
         if can_bound_transactions(self._driver):
             # It keeps nobody waiting, however long it takes.
-            await self._answer(self._driver.execute("SET LOCAL transaction_timeout = 0"), PROMPT_S_MAX)
+            begin += "; SET LOCAL transaction_timeout = 0"
+        await self._answer(self._driver.execute(begin), PROMPT_S_MAX)
 
     async def commit(self) -> None:
         """Commit the transaction. Raises ``CommitUnknown`` if the server is not sure that it will last."""
@@ -247,7 +248,7 @@ def open_session(engine: AsyncEngine) -> AbstractAsyncContextManager[Session]:
 
 
 class _Opening(AbstractAsyncContextManager[Session]):
-    # A batch opens one. As a generator this would take it 20 µs more.
+    # No generator: with those of ``errors.translating`` it took one credit at a time from 1.33 to 1.38 ms.
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 

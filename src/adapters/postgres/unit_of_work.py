@@ -55,6 +55,7 @@ class PostgresUnit:
     def __init__(self, session: Session, tenant: UUID) -> None:
         self._session = session
         self._tenant = tenant
+        # Not asked of the session: one that has lost its transaction must not pass for one with nothing to commit.
         self._has_written = False
 
     async def load(self, names: Names, *, lock: bool = False) -> Snapshot:

@@ -1,6 +1,7 @@
 """Time limits that are all of one length, with one timer between them.
 
-A timer of the event loop's own is set and taken back in 1.5 µs, and hardly one of them ever fires.
+Setting a timer of the event loop's own and taking it back takes 0.6 µs in a loop that does nothing else, and hardly one
+of them ever fires.
 """
 
 import asyncio

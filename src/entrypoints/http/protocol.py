@@ -176,7 +176,6 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _unset_keepalive_if_required(self) -> None:
         self._idle_since = None
-        super()._unset_keepalive_if_required()
 
     def _look_whether_idle(self) -> None:
         self._idle_timer = None
