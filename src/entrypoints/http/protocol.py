@@ -71,9 +71,14 @@ class BoundedProtocol(HttpToolsProtocol):
     unread_bytes: ClassVar[int] = 0
     """How much they do, of what is above the mark."""
 
+    waiting_bytes_max: ClassVar[int] = 16 * 1024
+    """How much may wait until all that has come to this process has been read. More is taken at once."""
+
     _head_timer: asyncio.TimerHandle | None = None
     _answer_timer: asyncio.TimerHandle | None = None
     _unread_here = 0
+    _waiting = b""
+    """What has been read and not taken yet."""
     _taken = 0
     """Bytes that came since they last amounted to something: a complete head, or a piece of a body."""
     _much_taken = False
@@ -113,6 +118,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Called when the server stops: answer what is under way, and close."""
+        self._take_waiting()
         self.app_state[STOPPING] = True
         # What is begun from now on is a task, which the server can end when it has waited for long enough.
         self._begin = None
@@ -126,6 +132,32 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
+        if self._waiting or len(data) > self.waiting_bytes_max:
+            self._take_waiting()
+            self._take(data)
+        else:
+            # What the database has answered is read before this is carried out, and who waits for it goes on in turn.
+            # Otherwise it would wait for all that its callers ask next, which come all at once: 64 connections make 5 %
+            # fewer credits a second.
+            self._waiting = data
+            self.loop.call_soon(self._take_waiting)
+
+    def eof_received(self) -> None:
+        self._take_waiting()
+        super().eof_received()
+
+    def _take_waiting(self) -> None:
+        data, self._waiting = self._waiting, b""
+        if not data or self.transport.is_closing():
+            return
+        try:
+            self._take(data)
+        except Exception:
+            # As the event loop does for what it hands over itself.
+            self.abort()
+            raise
+
+    def _take(self, data: bytes) -> None:
         if self._turned_away:
             return
         self._taken += len(data)
