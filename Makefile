@@ -7,9 +7,11 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-# A command that merely exists may be too old, or a shim of nothing: each candidate is asked.
-PYTHON ?= $(firstword $(foreach candidate,python3.11 python3.12 python3.13 python3.14 python3,\
-	$(shell $(candidate) -c 'import sys; sys.version_info >= (3, 11) and print("$(candidate)")' 2>/dev/null)))
+# A command that merely exists may be too old, without venv, or a shim of nothing: each candidate is asked. The
+# distribution's own comes first: it is built with profile-guided optimization, which pyenv leaves out unless told
+# otherwise, and a batch takes 15 % more CPU without it.
+PYTHON ?= $(firstword $(foreach candidate,/usr/bin/python3.11 python3.11 python3.12 python3.13 python3.14 python3,\
+	$(shell $(candidate) -c 'import ensurepip, sys; sys.version_info >= (3, 11) and print("$(candidate)")' 2>/dev/null)))
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links pyproject.toml --extra all --group build

@@ -1,7 +1,9 @@
 """What was measured, as ratios to the yardstick of the same run: measured before and after, since machines vary."""
 
+import os
 import platform
 import statistics
+import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -123,7 +125,7 @@ class Report:
         return {
             "at": self.started_at.isoformat(timespec="seconds"),
             "took_s": round((datetime.now(UTC) - self.started_at).total_seconds()),
-            "machine": {**self.machine, "platform": platform.platform(), "python": platform.python_version()},
+            "machine": {**self.machine, "platform": platform.platform(), "python": platform.python_version(), "built": os.path.realpath(sys.executable)},
             "options": self.options,
             "settings": self.settings,
             "rows": [

@@ -71,7 +71,7 @@ class BoundedProtocol(HttpToolsProtocol):
     unread_bytes: ClassVar[int] = 0
     """How much they do, of what is above the mark."""
 
-    waiting_bytes_max: ClassVar[int] = 16 * 1024
+    waiting_bytes_max: ClassVar[int] = 4 * 1024
     """How much may wait until all that has come to this process has been read. More is taken at once."""
 
     _head_timer: asyncio.TimerHandle | None = None
