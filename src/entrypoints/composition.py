@@ -115,12 +115,14 @@ def application(settings: Settings, database_url: str, *, buckets: Buckets | Non
     tracing = tracing_of(os.environ, version("wallet-service"))
     observer = together([*([metrics.ledger] if metrics else []), *([tracing] if tracing else [])])
     events = EventFeed(PostgresEvents(reading))
-    batches = AnnouncingLedger(BatchLedger(store, UuidV7(), stacks=True, observer=observer), events.announce)
+    deciding = BatchLedger(store, UuidV7(), stacks=True, observer=observer)
+    batches = AnnouncingLedger(deciding, events.announce)
     group = GroupCommit(
         batches if cache is None else CachedLedger(batches, cache, observer=observer),
         batches_max=LEDGER_CONNECTIONS,
         wait_s_max=timeout_ms / 1000 * QUEUE_SHARE,
         stacked_commands_min=STACKED_COMMANDS_MIN,
+        takes_turns=deciding.takes_turns,
         observer=observer,
     )
     ledger = FaultyLedger(group, failpoints) if failpoints else group

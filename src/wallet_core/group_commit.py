@@ -7,7 +7,7 @@ once, alone.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from math import inf
 from uuid import UUID
 
@@ -29,6 +29,10 @@ WITHDRAWALS_PER_WAIT = 16
 
 BATCHES_OF_A_TENANT_MAX = 2
 """One that is written, and one on top of it. What would be put on top of both has to know of both."""
+
+TURN_S = 0.001
+"""How long a tenant that takes turns with other processes waits before its next batch, in seconds. Whoever has just
+been answered asks again meanwhile, and the others have their turn anyway."""
 
 STACKED_COMMANDS_MIN = 4
 """How few commands are worth a batch of their own beside the one that is in flight."""
@@ -69,6 +73,9 @@ class GroupCommit:
     caller can cancel: a caller who stops waiting abandons the answer, never the work. A request's commands stay
     together, in one batch.
 
+    A tenant that ``takes_turns`` has one batch at a time, before which it waits a moment: each of its batches waits for
+    those of other processes in any case, and should carry as many commands as there are.
+
     A request that no batch has taken for ``wait_s_max`` seconds, or a little longer, is withdrawn: nothing of it was
     done or will be. One that a batch has taken never is.
     """
@@ -79,6 +86,7 @@ class GroupCommit:
     batches_max: int = BATCHES_MAX
     wait_s_max: float = inf
     stacked_commands_min: float = attrs.field(default=inf, kw_only=True)
+    takes_turns: Callable[[UUID], bool] = attrs.field(default=lambda _: False, kw_only=True)
     observer: Observer = attrs.field(default=UNWATCHED, kw_only=True)
     _tenants: dict[UUID, _Tenant] = attrs.field(factory=dict, init=False)
     # Tenants whose next batch may begin: it takes more of them than run side by side.
@@ -142,7 +150,9 @@ class GroupCommit:
         if own.in_line or not own.requests:
             return False
         if own.batches and (
-            own.batches >= BATCHES_OF_A_TENANT_MAX or own.commands < max(own.in_flight, self.stacked_commands_min)
+            own.batches >= BATCHES_OF_A_TENANT_MAX
+            or own.commands < max(own.in_flight, self.stacked_commands_min)
+            or self.takes_turns(tenant)
         ):
             return False
         own.in_line = True
@@ -163,6 +173,8 @@ class GroupCommit:
                 own.in_line = False
                 own.batches += 1
                 try:
+                    if self.takes_turns(tenant):
+                        await asyncio.sleep(TURN_S)
                     if own.requests:
                         batch = self._next_batch(own)
                         self._begin(tenant, own)

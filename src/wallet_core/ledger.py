@@ -100,6 +100,10 @@ class BatchLedger:
             if self._flights.get(tenant) is flight:
                 del self._flights[tenant]
 
+    def takes_turns(self, tenant: UUID) -> bool:
+        """Whether the tenant's next batch locks its wallets first, and so waits for those of other processes."""
+        return self._caution.is_due(tenant)
+
     async def _carry_out(
         self, tenant: UUID, commands: Sequence[Command], flight: Flight | None = None, last: Flight | None = None
     ) -> Sequence[Outcome]:

@@ -71,9 +71,12 @@ def ledger_over(faults: list[Fault | None]) -> tuple[BatchLedger, FaultyStore]:
 
 def test_the_attempt_after_a_lost_race_locks_and_then_one_batch_more_does() -> None:
     ledger, store = ledger_over([STALE])
+    turns = []
     for number in range(3):
+        turns.append(ledger.takes_turns(TENANT))
         assert isinstance(run(ledger.execute(TENANT, [credit(f"k{number}", A, 1)]))[0], Applied)
     assert store.locked == [False, True, True, False]
+    assert turns == [False, True, False]
 
 
 def test_what_fails_without_a_race_makes_nobody_lock() -> None:

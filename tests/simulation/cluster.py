@@ -21,7 +21,7 @@ from tests.simulation.loop import Process
 from tests.simulation.server import Server
 from tests.simulation.session import ModelStore
 from tests.support.ids import CountingIds
-from wallet_core import Command, GroupCommit, Outcome
+from wallet_core import BatchLedger, Command, GroupCommit, Outcome
 from wallet_core.ports import Ids, Ledger, Store
 from wallet_core.replays import CachedLedger
 
@@ -45,7 +45,7 @@ class Setup:
     batches_max: int = 4
     stacked_commands_min: float = 1
     unit: type[PostgresUnit] = PostgresUnit
-    ledger: Callable[[Store, Ids, Callable[[], float]], Ledger] = StackingLedger
+    ledger: Callable[[Store, Ids, Callable[[], float]], BatchLedger] = StackingLedger
     cache: type[RedisReplayCache] | None = RedisReplayCache
     group: type[GroupCommit] = GroupCommit
     lacking: frozenset[str] = frozenset()
@@ -57,7 +57,8 @@ class Instance:
     def __init__(self, name: str, server: Server, setup: Setup, ids: Ids, values: ModelValues, random: Random) -> None:
         self.process = Process(name)
         self._log = server.log
-        ledger = setup.ledger(ModelStore(server, setup.unit), ids, random.random)
+        deciding = setup.ledger(ModelStore(server, setup.unit), ids, random.random)
+        ledger: Ledger = deciding
         self.cache = None if setup.cache is None else setup.cache(values, OneHistory())
         if self.cache is not None:
             ledger = CachedLedger(ledger, self.cache)
@@ -69,6 +70,7 @@ class Instance:
             setup.batches_max,
             wait_s_max=REQUEST_TIMEOUT_S * QUEUE_SHARE,
             stacked_commands_min=setup.stacked_commands_min,
+            takes_turns=deciding.takes_turns,
         )
         nothing = cast(Any, None)
         self.service = Service(self.group, nothing, nothing, nothing, REQUEST_TIMEOUT_S)
