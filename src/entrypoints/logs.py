@@ -15,9 +15,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from logging.handlers import QueueHandler, QueueListener
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from entrypoints.settings import Settings
+from entrypoints.urls import split_url
 
 LINES_MAX: Final = 10_000
 """How many lines may wait to be written. Further ones are dropped, and counted."""
@@ -54,7 +55,7 @@ def secrets_of(settings: Settings) -> list[str]:
     """What the settings hold that must not be in a log."""
     found = [settings.bootstrap_api_key or ""]
     for url in (settings.database_url, settings.redis_url):
-        password = urlsplit(url).password if url else None
+        password = split_url(url).password if url else None
         if password:
             found += [password, unquote(password)]
     return sorted({secret for secret in found if len(secret) >= SECRET_LENGTH_MIN}, key=len, reverse=True)

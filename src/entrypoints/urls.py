@@ -51,6 +51,16 @@ def redis_url(text: str) -> str:
     return text
 
 
+def split_url(text: str) -> SplitResult:
+    """The parts of a URL, which may name several hosts. Raises ``ValueError`` if it is not well-formed.
+
+    Python refuses an IPv6 address that is not the only host, since 3.11.4 and in what distributions have mended before.
+    """
+    scheme, _, rest = text.partition("://")
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    return urlsplit(f"{scheme}://{rest.removeprefix(authority)}")._replace(netloc=authority)
+
+
 def _url(text: str, schemes: tuple[str, ...], *, like: str) -> SplitResult:
     """The parts of a URL. No message repeats any of it."""
     scheme, separator, _ = text.partition("://")
@@ -61,7 +71,7 @@ def _url(text: str, schemes: tuple[str, ...], *, like: str) -> SplitResult:
             "has a character that must be percent-encoded in a URL (a space, #, or one that does not print)"
         )
     try:
-        parts = urlsplit(text)
+        parts = split_url(text)
         if parts.query:
             parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True)
     except ValueError:

@@ -2,7 +2,7 @@
 
 Commands that arrive while a tenant's batch is in flight form its next batch, so one round trip, one statement and one
 fsync carry as many commands as there are callers. Nothing waits for a batch to fill: an idle tenant's command goes at
-once, alone.
+once, alone; but for one that takes turns with other processes.
 """
 
 import asyncio
@@ -73,8 +73,8 @@ class GroupCommit:
     caller can cancel: a caller who stops waiting abandons the answer, never the work. A request's commands stay
     together, in one batch.
 
-    A tenant that ``takes_turns`` has one batch at a time, before which it waits a moment: each of its batches waits for
-    those of other processes in any case, and should carry as many commands as there are.
+    A tenant that ``takes_turns`` begins no batch beside one in flight, and waits a moment before each: its batches wait
+    for those of other processes in any case, and should carry as many commands as there are.
 
     A request that no batch has taken for ``wait_s_max`` seconds, or a little longer, is withdrawn: nothing of it was
     done or will be. One that a batch has taken never is.
@@ -103,7 +103,7 @@ class GroupCommit:
 
     @property
     def in_flight(self) -> int:
-        """How many batches are carried out."""
+        """How many batches are carried out, or wait for their turn."""
         return len(self._runs)
 
     @property
@@ -173,7 +173,7 @@ class GroupCommit:
                 own.in_line = False
                 own.batches += 1
                 try:
-                    if self.takes_turns(tenant):
+                    if own.requests and self.takes_turns(tenant):
                         await asyncio.sleep(TURN_S)
                     if own.requests:
                         batch = self._next_batch(own)

@@ -143,7 +143,7 @@ def test_a_good_value_is_taken(name: str, text: str, field: str, value: object) 
         ("WALLET_DATABASE_URL", "postgresql://u:s3cret@db:54x2/x", "host or port"),
         ("WALLET_DATABASE_URL", "postgresql://u:s3cret@db:0/x", "host or port"),
         ("WALLET_DATABASE_URL", "postgresql://u:s3cret@db:65536/x", "host or port"),
-        ("WALLET_DATABASE_URL", "postgresql://u:s3cret@[::1/x", "well-formed"),
+        ("WALLET_DATABASE_URL", "postgresql://u:s3cret@[::1/x", "host or port that is none"),
         ("WALLET_DATABASE_URL", "postgresql://u:s3cret@a,,b/x", "empty name"),
         ("WALLET_DATABASE_URL", "postgresql://u:s3cret@db/x?sslmode", "well-formed"),
         ("WALLET_AUTO_MIGRATE", "maybe", "must be on or off, not 'maybe'"),

@@ -144,6 +144,22 @@ async def test_what_was_read_is_taken_by_a_server_that_stops(app: App, client: C
     assert (await client.received()).startswith(b"HTTP/1.1 200 ")
 
 
+async def test_what_was_read_is_taken_before_a_limit_that_has_passed_closes_the_connection(
+    app: App, client: Client
+) -> None:
+    """The event loop looks at its timers before it comes to what it was told to do soon."""
+    client.served.data_received(post("/late"))
+    client.served._look_whether_late()
+    assert app.has_heard() == ["/late 0"]
+    client.served._idle_since = 0.0
+    client.served.data_received(post("/idle"))
+    client.served._look_whether_idle()
+    assert app.has_heard() == ["/idle 0"]
+    assert not client.served.transport.is_closing()
+    client.served._look_whether_late()
+    assert client.served.transport.is_closing()
+
+
 async def test_nothing_is_taken_of_a_connection_that_was_closed_meanwhile(app: App, client: Client) -> None:
     client.served.data_received(post("/gone"))
     client.served.abort()
@@ -156,5 +172,14 @@ async def test_a_bug_closes_the_connection_and_is_told(client: Client) -> None:
     told: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
     client.post("/bug")
+    assert await client.received() == b""
+    assert [str(context["exception"]) for context in told] == ["a bug"]
+
+
+async def test_a_bug_does_not_keep_a_server_from_stopping(client: Client) -> None:
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    client.served.data_received(post("/bug"))
+    client.served.shutdown()
     assert await client.received() == b""
     assert [str(context["exception"]) for context in told] == ["a bug"]

@@ -98,6 +98,8 @@ OF_A_REQUEST: Final = ["my-key", "sk-live-of-somebody"]
 def test_the_settings_know_their_secrets() -> None:
     assert set(secrets_of(Settings.from_environment(ENVIRONMENT))) == {f"{PASSWORD}%21", *SECRETS}
     assert secrets_of(Settings.from_environment({})) == []
+    several = Settings.from_environment({"WALLET_DATABASE_URL": f"postgresql://u:{PASSWORD}@a,[::1]:2/x"})
+    assert secrets_of(several) == [PASSWORD]
 
 
 def test_a_line_is_one_line_and_json_is_an_object_for_each() -> None:

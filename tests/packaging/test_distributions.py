@@ -42,7 +42,9 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     archive = build(ROOT, "sdist", tmp_path_factory.mktemp("sdist"))
     folder = tmp_path_factory.mktemp("unpacked")
     with tarfile.open(archive) as files:
-        files.extractall(folder, filter="data")
+        # Not as an argument: Python has that since 3.11.4.
+        files.extraction_filter = getattr(tarfile, "data_filter", None)
+        files.extractall(folder)
     (found,) = folder.iterdir()
     return found
 

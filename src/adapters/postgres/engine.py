@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -147,8 +148,11 @@ def dsn_of_each_host(dsn: str) -> list[str]:
     The driver's connect timeout covers its whole list of hosts, so that a first host which is switched off (it does
     not refuse, it is silent) would use up the time of the standby that should have answered.
     """
-    parts = urlsplit(libpq_dsn(dsn))
-    user, at, netloc_hosts = parts.netloc.rpartition("@")
+    rest = libpq_dsn(dsn).removeprefix("postgresql://")
+    # Python refuses an authority in which an IPv6 address is not the only host.
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    parts = urlsplit(f"postgresql://{rest.removeprefix(authority)}")
+    user, at, netloc_hosts = authority.rpartition("@")
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     if netloc_hosts or "host" not in query:
         return [_url(user + at + host, parts.path, query) for host in netloc_hosts.split(",")]
@@ -159,7 +163,7 @@ def dsn_of_each_host(dsn: str) -> list[str]:
     if len(ports) != len(hosts):
         raise ValueError("the PostgreSQL URL names a different number of hosts and ports")
     return [
-        _url(parts.netloc, parts.path, {**query, "host": host, **({"port": port} if port else {})})
+        _url(authority, parts.path, {**query, "host": host, **({"port": port} if port else {})})
         for host, port in zip(hosts, ports, strict=True)
     ]
 

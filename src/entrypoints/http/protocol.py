@@ -134,7 +134,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._waiting or len(data) > self.waiting_bytes_max:
             self._take_waiting()
-            self._take(data)
+            self._waiting = data
+            self._take_waiting()
         else:
             # What the database has answered is read before this is carried out, and who waits for it goes on in turn.
             # Otherwise it would wait for all that its callers ask next, which come all at once: 64 connections make 5 %
@@ -152,10 +153,9 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         try:
             self._take(data)
-        except Exception:
-            # As the event loop does for what it hands over itself.
+        except Exception as bug:  # noqa: BLE001 - not hidden: it goes where it went if the event loop had called
             self.abort()
-            raise
+            self.loop.call_exception_handler({"message": "data_received() failed", "exception": bug, "protocol": self})
 
     def _take(self, data: bytes) -> None:
         if self._turned_away:
@@ -211,6 +211,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _look_whether_idle(self) -> None:
         self._idle_timer = None
+        self._take_waiting()
         if self._idle_since is not None:
             left_s = self._idle_since + self.timeout_keep_alive - self.loop.time()
             if left_s > 0:
@@ -288,7 +289,14 @@ class BoundedProtocol(HttpToolsProtocol):
         return cast("RequestResponseCycle | None", self.cycle)
 
     def _await_head(self) -> None:
-        self._head_timer = self.loop.call_later(self.head_s_max, self.transport.close)
+        self._head_timer = self.loop.call_later(self.head_s_max, self._look_whether_late)
+
+    def _look_whether_late(self) -> None:
+        timer = self._head_timer
+        self._take_waiting()
+        # It has come, if that has ended the wait or begun another one.
+        if self._head_timer is timer:
+            self.transport.close()
 
     def _stop_awaiting_head(self) -> None:
         if self._head_timer is not None:
