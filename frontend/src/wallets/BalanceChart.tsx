@@ -13,6 +13,8 @@ import classes from "./wallet.module.css";
 
 const HEIGHT_PX = 220;
 const LEGEND_PX = 32;
+/** Half of the widest label of a time, which may stand at the right edge. */
+const LABEL_PX = 40;
 
 /** By the distance, in seconds, below which they are used. */
 const TICK_FORMATS: readonly [
@@ -113,6 +115,7 @@ function options(width: number, currency: string, { line, fill, grid, text }: Co
   return {
     width,
     height: HEIGHT_PX,
+    padding: [null, LABEL_PX, null, null],
     legend: { markers: { show: false } },
     cursor: { y: false, drag: { x: false, y: false } },
     scales: { y: { range: (_, low, high) => padded(low, high, currency) } },
