@@ -51,6 +51,9 @@ class _ClockedUnit:
     async def load(self, names: Names, *, lock: bool = False) -> Snapshot:
         return await self.wait(self.unit.load(names, lock=lock))
 
+    def prepare(self, changes: Changes) -> bool:
+        return self.unit.prepare(changes)
+
     async def append(self, changes: Changes) -> None:
         await self.wait(self.unit.append(changes))
 

@@ -68,6 +68,9 @@ class _FaultyUnit:
         await self._strike(Point.AFTER_LOAD, Unavailable)
         return snapshot
 
+    def prepare(self, changes: Changes) -> bool:
+        return self.unit.prepare(changes)
+
     async def append(self, changes: Changes) -> None:
         await self._strike(Point.BEFORE_APPEND, Unavailable)
         await self.unit.append(changes)

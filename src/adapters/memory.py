@@ -206,6 +206,10 @@ class MemoryUnit:
             {key: _copy_decision(decision) for key, decision in _present(names.keys, data.decisions).items()},
         )
 
+    def prepare(self, changes: Changes) -> bool:
+        # Nothing is sent anywhere.
+        return False
+
     async def append(self, changes: Changes) -> None:
         await asyncio.sleep(0)
         self._check(changes)

@@ -172,6 +172,9 @@ class BatchLedger:
                 watched.passed(Step.DECIDE)
                 beside = batch.last is not None and batch.last.is_apart_from(decided.changes)
                 if batch.last is not None and not beside:
+                    # Nothing is polled: each round does a piece of the work, and others are heard after it.
+                    while not batch.last.is_settled() and unit.prepare(decided.changes):  # noqa: ASYNC110
+                        await asyncio.sleep(0)
                     await batch.last.landed()
                     watched.passed(Step.TURN)
                 if decided.changes:

@@ -78,7 +78,8 @@ class Changes:
 
 
 class UnitOfWork(Protocol):
-    """One attempt at one batch of one tenant: load, then append, then commit, each at most once, in this order.
+    """One attempt at one batch of one tenant: load, then append, then commit, each at most once, in this order; and
+    prepare before append, if there is time.
 
     Leaving its context without ``commit`` keeps nothing. All methods raise ``Unavailable`` when the database is away;
     with ``append`` and ``commit``, ``StaleSnapshot`` when another writer was faster.
@@ -87,6 +88,11 @@ class UnitOfWork(Protocol):
     async def load(self, names: Names, *, lock: bool = False) -> Snapshot:
         """Read what the batch names. Takes no locks, unless with ``lock``: then whoever is writing to the wallets is
         waited for first, and everyone else is kept from it until the end of this."""
+        ...
+
+    def prepare(self, changes: Changes) -> bool:
+        """Put together some of what ``append``, which is to get the same changes, will send, so that less is left to do
+        then. Returns whether there may be more. The database hears nothing of it."""
         ...
 
     async def append(self, changes: Changes) -> None:

@@ -57,7 +57,7 @@ class Flight:
         if self._changes is None or not _can_be_stacked(snapshot, names, self._changes):
             await self._has_landed
             raise StaleSnapshot
-        return stacked(snapshot, self._changes)
+        return stacked(snapshot, names, self._changes)
 
     async def ended(self) -> None:
         """Return when the batch has ended, whatever it came to."""
@@ -77,6 +77,10 @@ class Flight:
         something on top of it lets go of it."""
         _tell(self._is_settled)
 
+    def is_settled(self) -> bool:
+        """Whether nothing has to be waited for to know what became of the batch, as it was decided first."""
+        return self._is_settled.done()
+
     async def landed(self, within_s: float | None = None) -> None:
         """Return when the batch has ended. Raises ``StaleSnapshot`` as soon as it is known that it comes to something
         else than was decided, or when it takes longer than this."""
@@ -95,17 +99,18 @@ def _changed(changes: Changes) -> set[UUID]:
     return {*(wallet.id for wallet in changes.opened_wallets), *(wallet.id for _, wallet in changes.updated_wallets)}
 
 
-def stacked(snapshot: Snapshot, changes: Changes) -> Snapshot:
-    """What a snapshot would hold if it were taken after these changes.
+def stacked(snapshot: Snapshot, names: Names, changes: Changes) -> Snapshot:
+    """What a snapshot of what is named would hold if it were taken after these changes.
 
     It may have been, and another writer may have put something on top since: a wallet that has the version from these
     changes, or a later one, is left as it is, and so are its holds, which were loaded together with it.
     """
     wallets = dict(snapshot.wallets)
     behind: set[UUID] = set()
+    named = {*names.wallets}
     for wallet in (*changes.opened_wallets, *(updated for _, updated in changes.updated_wallets)):
         loaded = wallets.get(wallet.id)
-        if loaded is None or loaded.version < wallet.version:
+        if wallet.id in named if loaded is None else loaded.version < wallet.version:
             wallets[wallet.id] = wallet
             behind.add(wallet.id)
     holds = dict(snapshot.holds)

@@ -1,6 +1,7 @@
 """Statements that are sent one behind the other: what each of them wrote, what is raised, and what is left behind."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ from adapters.postgres import engine as engine_module
 from adapters.postgres import pipeline as pipeline_module
 from adapters.postgres import session as session_module
 from adapters.postgres.binary import encoder
-from adapters.postgres.pipeline import BEGIN, Pipeline, Statement, Tags
+from adapters.postgres.pipeline import BEGIN, Pipeline, Statement, Tags, encoded
 from tests.adapters.test_postgres_tls import url
 from tests.support.certificates import Authority
 from tests.support.proxy.postgres import Point, PostgresDialogue, PostgresProxy
@@ -34,13 +35,16 @@ SAME_KEY: Final = """INSERT INTO transactions
     VALUES ($1, gen_random_uuid(), now(), $2, 'rejected', 'post', '{}', '{}')"""
 DROP: Final = "DELETE FROM kept WHERE n = ANY ($1::bigint[])"
 
+BARE: Final = encoded((), ())
+"""The arguments of a statement that has none."""
+
 
 def keep(*numbers: int) -> Statement:
-    return KEEP, ([*numbers],), (INT8S,)
+    return KEEP, encoded(([*numbers],), (INT8S,))
 
 
 def drop(*numbers: int) -> Statement:
-    return DROP, ([*numbers],), (INT8S,)
+    return DROP, encoded(([*numbers],), (INT8S,))
 
 
 async def patiently(answer: Awaitable[Any]) -> Any:
@@ -59,6 +63,31 @@ async def connected(dsn: str, sends_ahead: bool = True) -> AsyncIterator[tuple[a
 
 async def kept(driver: asyncpg.Connection) -> list[int]:
     return [row["n"] for row in await driver.fetch("SELECT n FROM kept ORDER BY n")]
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_a_socket_of_the_same_machine_has_room_for_a_large_batch(
+    database: str, new_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    """What it has no room for waits until this process comes by again, and the server waits with it."""
+
+    async def room() -> tuple[socket.AddressFamily, int, int]:
+        driver: Any = await asyncpg.connect(database)
+        try:
+            opened = driver._transport.get_extra_info("socket")
+            before = opened.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+            Pipeline(driver, sends_ahead=True)
+            return opened.family, before, opened.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+        finally:
+            driver.terminate()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        family, before, after = runner.run(room())
+    if family == socket.AF_UNIX:
+        most = int(Path("/proc/sys/net/core/wmem_max").read_text())
+        assert after >= min(pipeline_module.SENT_BYTES, most) > before or before >= most
+    else:
+        assert after == before
 
 
 @pytest.mark.parametrize("sends_ahead", [True, False])
@@ -86,7 +115,7 @@ async def test_the_first_that_fails_is_raised_and_none_behind_it_is_carried_out(
             await driver.execute("ROLLBACK")
         statements = [keep(2), drop(7), keep(3), keep(4)]
         statements[place] = keep(1)
-        statements.append(("DO $$ BEGIN PERFORM 1 / 0; END $$", (), ()))
+        statements.append(("DO $$ BEGIN PERFORM 1 / 0; END $$", BARE))
         with pytest.raises(asyncpg.UniqueViolationError):
             await pipeline.run([BEGIN, *statements], patiently)
         assert driver.is_in_transaction()
@@ -116,8 +145,8 @@ async def test_what_the_server_says_in_between_gets_to_the_driver(database: str)
         notices: list[str] = []
         driver.add_log_listener(lambda _, message: notices.append(message.message))
         warn = "DO $$ BEGIN RAISE WARNING 'look out'; SET LOCAL application_name = 'other'; END $$"
-        assert await pipeline.run([BEGIN, keep(1), (warn, (), ()), keep(2), drop(1)], patiently) == [0, 1, 0, 1, 1]
-        assert await pipeline.run([keep(3), (warn, (), ()), drop(3)], patiently) == [1, 0, 1]
+        assert await pipeline.run([BEGIN, keep(1), (warn, BARE), keep(2), drop(1)], patiently) == [0, 1, 0, 1, 1]
+        assert await pipeline.run([keep(3), (warn, BARE), drop(3)], patiently) == [1, 0, 1]
         assert notices == ["look out"] * 2
 
 
@@ -139,7 +168,7 @@ async def test_a_bug_on_the_way_there_closes_a_connection_that_has_sent_a_part(d
         assert driver.is_closed()
     async with connected(database) as (driver, pipeline):
         with pytest.raises(asyncpg.UndefinedTableError):
-            await pipeline.run([BEGIN, ("DELETE FROM nothing", (), ()), keep(1)], patiently)
+            await pipeline.run([BEGIN, ("DELETE FROM nothing", BARE), keep(1)], patiently)
         # The server has answered for all of it.
         assert not driver.is_closed()
 
@@ -185,7 +214,7 @@ async def test_a_connection_that_is_lost_under_way_is_told_of(database: str) -> 
         await pipeline.run([keep(1), drop(1)], patiently)
         with pytest.raises(asyncpg.ConnectionDoesNotExistError):
             await pipeline.run(
-                [keep(1), (f"DO $$ BEGIN PERFORM 1 FROM ({end}) AS ended; END $$", (), ()), keep(2)], patiently
+                [keep(1), (f"DO $$ BEGIN PERFORM 1 FROM ({end}) AS ended; END $$", BARE), keep(2)], patiently
             )
         assert driver.is_closed()
 

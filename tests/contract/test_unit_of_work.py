@@ -17,6 +17,7 @@ from wallet_core import (
     Decided,
     OpenWallet,
     Outcome,
+    PlaceHold,
     Post,
     Reverse,
     Transaction,
@@ -63,6 +64,25 @@ async def test_what_was_committed_is_there_for_the_next_unit_of_work(world: Worl
     snapshot = await world.load(keys=["k1", "k2"], wallets=[A])
     assert snapshot.wallets == {A: opened}
     assert list(snapshot.decisions.values()) == transactions(decision.outcomes)
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 100])
+async def test_what_was_put_together_before_is_written_once(world: World, pieces: int) -> None:
+    await fund(world)
+    commands = (OpenWallet("open-C", "EUR", id=C), credit("k1", A, 5), PlaceHold("k2", B, 5))
+    async with decided(world, *commands) as (unit, decision):
+        for _ in range(pieces):
+            if not unit.prepare(decision.changes):
+                break
+        assert (await world.load(keys=["k1"], wallets=[A])).wallets[A].balance == 10
+        await keep(unit, decision)
+    snapshot = await world.load(keys=["open-C", "k1", "k2"], wallets=[A, B, C])
+    assert snapshot.decisions == {made.key: made for made in transactions(decision.outcomes)}
+    assert {id: (wallet.balance, wallet.held) for id, wallet in snapshot.wallets.items()} == {
+        A: (15, 0),
+        B: (10, 5),
+        C: (0, 0),
+    }
 
 
 async def test_what_is_not_committed_is_seen_by_nobody(world: World) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from math import inf
 from uuid import UUID
 
 import attrs
@@ -62,6 +63,10 @@ class _GatedUnit:
         self.store.loaded.append(self.number)
         return snapshot
 
+    def prepare(self, changes: Changes) -> bool:
+        self.store.prepared.append((self.number, [decision.key for decision in changes.decisions]))
+        return len(self.store.prepared) < self.store.pieces
+
     async def append(self, changes: Changes) -> None:
         self.store.writing.append((self.number, [decision.key for decision in changes.decisions]))
         error = await self.store.let_go.setdefault(self.number, asyncio.get_running_loop().create_future())
@@ -86,6 +91,8 @@ class GatedStore:
     begun: int = 0
     loading: "asyncio.Future[None] | None" = None
     loaded: list[int] = attrs.field(factory=list)
+    pieces: float = 1
+    prepared: list[tuple[int, list[str]]] = attrs.field(factory=list)
     writing: list[tuple[int, list[str]]] = attrs.field(factory=list)
     let_go: dict[int, "asyncio.Future[Exception | None]"] = attrs.field(factory=dict)
     ended: dict[int, asyncio.Event] = attrs.field(factory=dict)
@@ -161,6 +168,30 @@ async def test_a_batch_is_decided_while_the_one_below_is_written_and_written_aft
     assert await world.state() == (0, 4)
     # Neither had to be decided twice.
     assert world.store.begun == 2
+
+
+@pytest.mark.parametrize("pieces", [1, 3])
+async def test_what_waits_for_the_batch_below_is_put_together_meanwhile(world: World, pieces: int) -> None:
+    world.store.pieces = pieces
+    await world.ask(debit("k1", A, 7))
+    await world.ask(debit("k2", A, 1), debit("k3", A, 1))
+    assert world.store.prepared == [(2, ["k2", "k3"])] * pieces
+    assert world.store.writing == [(1, ["k1"])]
+    await world.store.go_on(1)
+    assert world.store.writing[1:] == [(2, ["k2", "k3"])]
+    assert len(world.store.prepared) == pieces
+
+
+async def test_a_batch_whose_turn_it_is_is_written_and_not_put_together_first(world: World) -> None:
+    world.store.pieces = inf
+    first = await world.ask(debit("k1", A, 7))
+    await world.ask(debit("k2", A, 1))
+    await world.store.go_on(1)
+    assert first.done()
+    assert world.store.writing[1:] == [(2, ["k2"])]
+    prepared = len(world.store.prepared)
+    await world.ask(debit("k3", A, 1))
+    assert 0 < prepared == len([number for number, _ in world.store.prepared if number == 2])
 
 
 async def test_nothing_is_loaded_for_a_batch_before_the_one_below_is_decided(world: World) -> None:
@@ -375,14 +406,21 @@ def changes(*wallets: Wallet, placed: Sequence[Hold] = (), updated: Sequence[Hol
 
 def test_a_wallet_is_as_the_changes_leave_it_unless_it_has_gone_on_from_there() -> None:
     loaded = snapshot(wallet(A, 1, version=7), wallet(B, 1, version=9))
-    after = stacked(loaded, changes(wallet(A, 2, version=8), wallet(B, 2, version=8), wallet(C, 2, version=8)))
+    named = Names([], [A, B, C], [], [])
+    made = changes(*(wallet(id, 2, version=8) for id in (A, B, C, UUID(int=99))))
+    after = stacked(loaded, named, made)
     assert {id: wallet.balance for id, wallet in after.wallets.items()} == {A: 2, B: 1, C: 2}
+    # A wallet that belongs to something that is named was loaded with it.
+    after = stacked(loaded, Names([], [], [], []), made)
+    assert {id: wallet.balance for id, wallet in after.wallets.items()} == {A: 2, B: 1}
 
 
 @pytest.mark.parametrize(("version", "captured"), [(7, 5), (8, 0), (9, 0)], ids=["before", "then", "later"])
 def test_a_hold_is_of_the_same_moment_as_its_wallet(version: int, captured: int) -> None:
     loaded = snapshot(wallet(A, 10, held=8, version=version), hold(8))
-    after = stacked(loaded, changes(wallet(A, 5, held=3, version=8), updated=[hold(8, captured=5)]))
+    after = stacked(
+        loaded, Names([], [A], [], []), changes(wallet(A, 5, held=3, version=8), updated=[hold(8, captured=5)])
+    )
     assert after.holds[HOLD].captured == captured
 
 

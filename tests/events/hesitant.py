@@ -37,6 +37,9 @@ class _HesitantUnit:
     async def load(self, names: Names, *, lock: bool = False) -> Snapshot:
         return await self.unit.load(names, lock=lock)
 
+    def prepare(self, changes: Changes) -> bool:
+        return self.unit.prepare(changes)
+
     async def append(self, changes: Changes) -> None:
         await asyncio.sleep(HESITATION_S)
         await self.unit.append(changes)

@@ -22,7 +22,7 @@ from wallet_core import ledger as ledger_module
 MOMENTS: dict[str, tuple[Point, str | None]] = {
     "start-up": (Point.START_UP, None),
     "begin": (Point.STATEMENT_SENT, "BEGIN"),
-    "load": (Point.STATEMENT_SENT, "FROM unnest"),
+    "load": (Point.STATEMENT_SENT, "WITH w AS"),
     "append transactions": (Point.STATEMENT_SENT, "INSERT INTO transactions"),
     "append entries": (Point.STATEMENT_SENT, "INSERT INTO entries"),
     "before commit": (Point.BEFORE_COMMIT, None),

@@ -187,7 +187,7 @@ async def test_a_load_is_waited_for_no_longer_than_leaves_time_for_another_conne
     """It is the first that a batch asks, and waits for no lock, so it need not have the time of a statement."""
     patience = counter.engine.sync_engine.get_execution_options()[session.PATIENCE]
     monkeypatch.setattr(patience, "answer_s", math.inf)
-    counter.arm(Point.STATEMENT_SENT, HalfOpen(), "FROM unnest")
+    counter.arm(Point.STATEMENT_SENT, HalfOpen(), "WITH w AS")
     async with asyncio.timeout(SOON_S):
         (told,) = await counter.do(counter.commands("credit"))
     assert isinstance(told, Applied)
@@ -289,7 +289,7 @@ async def test_a_commit_is_never_cancelled_whoever_cancels_its_caller(counter: D
 async def test_a_statement_of_a_cancelled_caller_is_cancelled(counter: Desk) -> None:
     """The point that the test above waits for in vain is one that is reached otherwise."""
     cancelled = counter.proxy.arm(Point.CANCEL_REQUEST, Stall(0), times=None)
-    sent = counter.arm(Point.STATEMENT_SENT, Stall(), "FROM unnest")
+    sent = counter.arm(Point.STATEMENT_SENT, Stall(), "WITH w AS")
     writing = asyncio.create_task(_write(counter))
     await sent.fired()
     writing.cancel()

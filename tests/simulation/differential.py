@@ -194,12 +194,15 @@ class _Gated(Session):
         await self._side.stop_at(READS[statement][0])
         return await self._session.fetch(statement, parameters)
 
-    async def write_all(self, writes: Iterable[tuple[ClauseElement, Mapping[str, Any]]]) -> list[int]:
+    def encoded(self, statement: ClauseElement, parameters: Mapping[str, Any]) -> Any:
+        return self._session.encoded(statement, parameters)
+
+    async def write_all(self, writes: Iterable[tuple[ClauseElement, Any]]) -> list[int]:
         # One by one, so that the other side can come in between, as it may on the server.
         rows: list[int] = []
-        for statement, parameters in writes:
+        for statement, encoded in writes:
             await self._side.stop_at(WRITES[statement][0])
-            rows += await self._session.write_all([(statement, parameters)])
+            rows += await self._session.write_all([(statement, encoded)])
         return rows
 
     async def begin(self) -> None:

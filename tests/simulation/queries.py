@@ -23,12 +23,12 @@ Parameters = Mapping[str, Any]
 
 GUARD: Final = "the version guard of the update"
 
-_HOLD_COLUMNS: Final = [c.name for c in holds.c if c.name not in ("tenant_id", "wallet_id")]
+_HOLD_COLUMNS: Final = [c.name for c in holds.c if c.name != "tenant_id"]
 _NOTHING: Final = dict.fromkeys(
     [
         "now",
         "id",
-        *(f"hold_{name}" for name in _HOLD_COLUMNS),
+        *(f"{statements.HOLD}{name}" for name in _HOLD_COLUMNS),
         *(f"{statements.DECISION}{c.name}" for c in transactions.c),
     ]
 )
@@ -48,17 +48,11 @@ def _load_transactions(tables: Tables, p: Parameters, _: datetime) -> list[Row]:
 
 def _load_batch(tables: Tables, p: Parameters, now: datetime) -> list[Row]:
     rows: list[Row] = [{**_NOTHING, "now": now}]
-    for wallet_id, hold_id in zip(p["x_wallet_id"], p["x_hold_id"], strict=True):
-        wallet = tables.wallets.get(wallet_id)
-        if wallet is None:
-            continue
-        if hold_id is not None:
-            found = [tables.holds[hold_id]] if hold_id in tables.holds else []
-        else:
-            found = _due(tables, wallet, now) if wallet["held"] > 0 else []
-        rows.extend({**_NOTHING, **wallet, **{f"hold_{name}": hold[name] for name in _HOLD_COLUMNS}} for hold in found)
-        if not found:
-            rows.append({**_NOTHING, **wallet})
+    found = [tables.wallets[id] for id in p["x_wallet_id"] if id in tables.wallets]
+    rows.extend({**_NOTHING, **wallet} for wallet in found)
+    held = [hold for wallet in found if wallet["held"] > 0 for hold in _due(tables, wallet, now)]
+    held += [tables.holds[id] for id in p["x_hold_id"] if id in tables.holds]
+    rows.extend({**_NOTHING, **{f"{statements.HOLD}{name}": hold[name] for name in _HOLD_COLUMNS}} for hold in held)
     decided = (row for key in p["x_key"] for row in tables.decided.get(key, ()))
     rows.extend({**_NOTHING, **{f"{statements.DECISION}{c}": value for c, value in row.items()}} for row in decided)
     return rows

@@ -115,7 +115,11 @@ class ModelSession(Session):
             self._cut()
         return rows
 
-    async def write_all(self, writes: Iterable[tuple[ClauseElement, Mapping[str, Any]]]) -> list[int]:
+    def encoded(self, statement: ClauseElement, parameters: Mapping[str, Any]) -> Any:
+        """The modelled server takes values as they are."""
+        return statement, parameters
+
+    async def write_all(self, writes: Iterable[tuple[ClauseElement, Any]]) -> list[int]:
         """The server has all of them at once, and carries out one after the other. Here those behind a lost connection
         are not carried out; there they may be, and are rolled back with the others."""
         if not self.is_in_transaction():

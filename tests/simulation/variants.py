@@ -7,7 +7,6 @@ from uuid import UUID
 
 import attrs
 
-from adapters.postgres.statements import parameters
 from adapters.postgres.unit_of_work import PostgresUnit
 from adapters.postgres.writes import Write
 from tests.concurrency.violations import (
@@ -49,10 +48,7 @@ class UncountedUnit(PostgresUnit):
 
     async def _append(self, changes: Changes) -> None:
         self._has_written = True
-        writes = self._writes(changes)
-        await self._session.write_all(
-            (statement, parameters(self._tenant, columns)) for statement, _, columns in writes
-        )
+        await self._session.write_all(write for write, _ in self._encoded(changes))
 
 
 class ForgetfulGroupCommit(GroupCommit):

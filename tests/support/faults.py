@@ -57,6 +57,9 @@ class _FaultyUnit:
         self._fail_at("load")
         return await self._unit.load(names, lock=lock)
 
+    def prepare(self, changes: Changes) -> bool:
+        return self._unit.prepare(changes)
+
     async def append(self, changes: Changes) -> None:
         self._fail_at("append")
         await self._unit.append(changes)

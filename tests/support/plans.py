@@ -7,8 +7,11 @@ session they ran in: with its role, its settings, and by then its generic plan, 
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from struct import unpack_from
 from typing import Any, Final, cast
+from uuid import UUID
 
 import asyncpg
 import attrs
@@ -23,7 +26,7 @@ from adapters.postgres.session import PIPELINE
 Node = Mapping[str, Any]
 
 BY_INDEX: Final = frozenset({"Index Scan", "Index Only Scan"})
-OF_PARAMETERS: Final = frozenset({"Function Scan", "Result", "CTE Scan"})
+OF_PARAMETERS: Final = frozenset({"Function Scan", "ProjectSet", "Result", "CTE Scan"})
 """Nodes that read no table."""
 STEPS: Final = frozenset(
     {"Aggregate", "Append", "Hash", "Hash Join", "Limit", "LockRows", "ModifyTable", "Nested Loop", "Subquery Scan"}
@@ -130,8 +133,49 @@ class _NotedPipeline(Pipeline):
 
     async def run(self, statements: Iterable[Statement], answer: Answer) -> list[int]:
         listed = list(statements)
-        self._noted.update((sql, arguments) for sql, arguments, _ in listed)
+        self._noted.update((sql, _decoded(arguments)) for sql, arguments in listed)
         return await super().run(listed, answer)
+
+
+def _decoded(sent: bytes) -> list[Any]:
+    """The arguments of a statement, from what is sent of them. See ``adapters.postgres.binary``."""
+    (amount,) = unpack_from(">h", sent, 4)
+    values: list[Any] = []
+    at = 6
+    for _ in range(amount):
+        value, at = _next(sent, at)
+        values.append(UUID(bytes=value) if len(value) == UUID_SIZE else _array(value))
+    return values
+
+
+def _next(sent: bytes, at: int) -> tuple[Any, int]:
+    (size,) = unpack_from(">i", sent, at)
+    return (None, at + 4) if size < 0 else (sent[at + 4 : at + 4 + size], at + 4 + size)
+
+
+def _array(sent: bytes) -> list[Any]:
+    dimensions, _, oid = unpack_from(">iii", sent)
+    values: list[Any] = []
+    at = 20
+    for _ in range(unpack_from(">i", sent, 12)[0] if dimensions else 0):
+        value, at = _next(sent, at)
+        values.append(None if value is None else _ELEMENTS[oid](value))
+    return values
+
+
+def _int8(value: bytes) -> int:
+    return int.from_bytes(value, signed=True)
+
+
+UUID_SIZE: Final = 16
+_ELEMENTS: Final[Mapping[int, Callable[[bytes], Any]]] = {
+    17: bytes,
+    20: _int8,
+    25: bytes.decode,
+    114: bytes.decode,
+    1184: lambda value: datetime(2000, 1, 1, tzinfo=UTC) + timedelta(microseconds=_int8(value)),
+    2950: lambda value: UUID(bytes=value),
+}
 
 
 async def _explain(session: asyncpg.Connection, prepared: asyncpg.Record, parameters: Sequence[Any]) -> Explained:

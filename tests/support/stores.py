@@ -161,6 +161,9 @@ class _ClockedUnit:
             raise ValueError(f"{told} is later than the database's {snapshot.now}")
         return attrs.evolve(snapshot, now=told)
 
+    def prepare(self, changes: Changes) -> bool:
+        return self.unit.prepare(changes)
+
     async def append(self, changes: Changes) -> None:
         await self.unit.append(changes)
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import ARRAY, BigInteger, DateTime, LargeBinary, Text, Uuid
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.types import JSON, TypeEngine
 
 Encode = Callable[[Any], bytes]
 """What a value is sent as, without its size."""
@@ -63,6 +63,7 @@ _ELEMENTS: Final[Mapping[type[TypeEngine[Any]], tuple[int, EncodeEach]]] = {
     BigInteger: (20, _int8s),
     DateTime: (1184, _times),
     LargeBinary: (17, _byteas),
+    JSON: (114, _texts),
     Text: (25, _texts),
     Uuid: (2950, _uuids),
 }

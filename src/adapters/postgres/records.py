@@ -133,17 +133,18 @@ async def fetch_entries(session: Session, tenant: UUID, records: Iterable[Decisi
     return {(row["wallet_id"], row["version"]): entry_of(row) for row in rows}
 
 
-def hold_of(row: Columns, status: HoldStatus | None = None) -> Hold:
-    """The hold in a row of the table, with another status if one is given."""
+def hold_of(row: Columns, status: HoldStatus | None = None, *, prefix: str = "") -> Hold:
+    """The hold in a row of the table, or of one whose columns are called so behind a prefix; with another status if one
+    is given."""
     return Hold(
-        row["id"],
-        row["wallet_id"],
-        row["destination"],
-        row["amount"],
-        row["captured"],
-        HoldStatus(row["status"]) if status is None else status,
-        row["expires_at"],
-        row["created_at"],
+        row[prefix + "id"],
+        row[prefix + "wallet_id"],
+        row[prefix + "destination"],
+        row[prefix + "amount"],
+        row[prefix + "captured"],
+        HoldStatus(row[prefix + "status"]) if status is None else status,
+        row[prefix + "expires_at"],
+        row[prefix + "created_at"],
     )
 
 

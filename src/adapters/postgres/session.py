@@ -24,7 +24,7 @@ from sqlalchemy.types import TypeEngine
 from sqlalchemy.util import greenlet_spawn
 
 from adapters.postgres.binary import Encode, encoder
-from adapters.postgres.pipeline import BEGIN, Pipeline, Statement, can_bound_transactions, rows_of_tag
+from adapters.postgres.pipeline import BEGIN, Pipeline, can_bound_transactions, encoded, rows_of_tag
 from adapters.postgres.silence import ANSWER_MARGIN_S, PROMPT_S_MAX, Patience, Watch
 from wallet_core.ports import CommitUnknown
 
@@ -36,6 +36,9 @@ BOUNDED: Final = "wallet_bounded"
 
 PIPELINE: Final = "wallet_pipeline"
 """Under which name the pool keeps a connection's ``Pipeline``."""
+
+Writable = tuple[ClauseElement, bytes]
+"""A constant statement, and its arguments as they are sent."""
 
 T = TypeVar("T")
 
@@ -183,9 +186,14 @@ class Session:
         )
         return rows_of_tag(tag)
 
-    async def write_all(self, writes: Iterable[tuple[ClauseElement, Mapping[str, Any]]]) -> list[int]:
-        """Run constant statements that write and return no rows, in the transaction that is under way, or in a new one.
-        Returns how many rows each of them wrote.
+    def encoded(self, statement: ClauseElement, parameters: Mapping[str, Any]) -> Writable:
+        """A constant statement that writes and returns no rows, ready to be sent."""
+        compiled = _compiled(statement)
+        return statement, encoded(compiled.arguments(parameters), compiled.encoders)
+
+    async def write_all(self, writes: Iterable[Writable]) -> list[int]:
+        """Run statements that are ``encoded``, in the transaction that is under way, or in a new one. Returns how many
+        rows each of them wrote.
 
         Each is sent as soon as it is there, and the answers are waited for when all have been sent, if the connection
         can. Where one fails, the transaction has, and none of those after it is run.
@@ -195,7 +203,7 @@ class Session:
             self._driver.terminate()
             raise asyncpg.InterfaceError("there was no answer yet to what was asked before")
         beginning = () if self.is_in_transaction() else (BEGIN,)
-        runnable = (_runnable(statement, parameters) for statement, parameters in writes)
+        runnable = ((_compiled(statement).sql, arguments) for statement, arguments in writes)
         rows = await self._pipeline.run(chain(beginning, runnable), partial(self._answer, limit_s=self._writes_s))
         return rows[len(beginning) :]
 
@@ -235,11 +243,6 @@ class Session:
             raise
         self._watch.heard()
         return answered
-
-
-def _runnable(statement: ClauseElement, parameters: Mapping[str, Any]) -> Statement:
-    compiled = _compiled(statement)
-    return compiled.sql, compiled.arguments(parameters), compiled.encoders
 
 
 def open_session(engine: AsyncEngine) -> AbstractAsyncContextManager[Session]:

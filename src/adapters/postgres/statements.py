@@ -28,8 +28,8 @@ from sqlalchemy import (
     LargeBinary,
     ScalarSelect,
     Select,
+    Subquery,
     Table,
-    TableValuedAlias,
     Text,
     Update,
     Uuid,
@@ -37,7 +37,6 @@ from sqlalchemy import (
     any_,
     bindparam,
     cast,
-    column,
     func,
     insert,
     literal_column,
@@ -77,8 +76,14 @@ LSN = select(literal_column("(pg_current_wal_insert_lsn() - '0/0')::bigint", Big
 # A sub-query that refers to nothing outside is carried out once for the statement, however many rows there are.
 _COMPUTED: dict[str, ColumnElement[Any]] = {"position": POSITION, "lsn": LSN}
 
+PLACE: Final = "place"
+"""The number of a row among those that are brought along, where their order has to be kept."""
+
 DECISION = "decision_"
 """What the columns of a decision are called, in a row that has others as well, begins with this."""
+
+HOLD = "hold_"
+"""The same for a hold."""
 
 _CARRIED: dict[type[TypeEngine[Any]], TypeEngine[Any]] = {
     Uuid: Uuid(),
@@ -86,19 +91,19 @@ _CARRIED: dict[type[TypeEngine[Any]], TypeEngine[Any]] = {
     DateTime: DateTime(timezone=True),
     LargeBinary: LargeBinary(),
     Text: Text(),
-    JSON: Text(),
+    JSON: JSON(),
 }
-"""As which type a column's values travel in an array: JSON as its text."""
+"""As which type a column's values travel in an array."""
 
 
-def rows_of(columns: dict[str, TypeEngine[Any]], name: str = "x", place: str | None = None) -> TableValuedAlias:
-    """``unnest`` of one array parameter for each column: the rows that a batch brings along, numbered as ``place``."""
-    bound = [_array(column_name, type_) for column_name, type_ in columns.items()]
-    return (
-        func.unnest(*bound)
-        .table_valued(*(column(column_name, type_) for column_name, type_ in columns.items()), with_ordinality=place)
-        .render_derived(name=name)
-    )
+def rows_of(columns: dict[str, TypeEngine[Any]], name: str = "x") -> Subquery:
+    """``unnest`` of one array parameter for each column, side by side: the rows that a batch brings along.
+
+    As a function in FROM it would first be written, array by array, to stores of rows that it is then read from. In a
+    list of columns PostgreSQL takes it row by row, in half of the time.
+    """
+    rows = (func.unnest(_array(column, type_), type_=type_).label(column) for column, type_ in columns.items())
+    return select(*rows).subquery(name)
 
 
 def _array(column_name: str, type_: TypeEngine[Any]) -> BindParameter[Any]:
@@ -113,6 +118,12 @@ def each(found: Select[Any], name: str) -> FromClause:
     return found.offset(literal_column("0", Integer())).lateral(name)
 
 
+def look_up(found: Select[Any], x: Subquery) -> Select[Any]:
+    """All that is found, row by row of ``x``."""
+    f = each(found, "f")
+    return select(f).select_from(x.join(f, true()))
+
+
 def parameters(tenant: UUID, rows: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     """The parameters of a statement of this module: the tenant, and for each column its values, row by row."""
     return {"tenant": tenant, **{f"x_{name}": values for name, values in rows.items()}}
@@ -123,27 +134,17 @@ def brought(table: Table) -> list[Column[Any]]:
     return [c for c in table.c if c.name != "tenant_id" and (table is not transactions or c.name not in _COMPUTED)]
 
 
-def _rows_like(table: Table, place: str | None) -> TableValuedAlias:
-    """Rows with all the columns of a table but the tenant's and computed ones, each named as its column."""
-    return rows_of({c.name: _carried(c) for c in brought(table)}, place=place)
-
-
 def _carried(c: Column[Any]) -> TypeEngine[Any]:
     return next(carried for type_, carried in _CARRIED.items() if isinstance(c.type, type_))
 
 
-def _value(brought: ColumnElement[Any], c: Column[Any]) -> ColumnElement[Any]:
-    """What is written into a column, made of how it travelled."""
-    return cast(brought, c.type) if isinstance(c.type, JSON) else brought
-
-
 def _insert(table: Table, *, in_order: bool = False) -> Insert:
-    x = _rows_like(table, "place" if in_order else None)
-    columns = brought(table)
-    values: list[ColumnElement[Any]] = [_value(x.c[c.name], c) for c in columns]
-    names = ["tenant_id", *(c.name for c in columns)]
+    columns = {c.name: _carried(c) for c in brought(table)}
+    x = rows_of(columns | ({PLACE: BigInteger()} if in_order else {}))
+    values: list[ColumnElement[Any]] = [x.c[name] for name in columns]
+    names = ["tenant_id", *columns]
     if table is transactions:
-        computed = {**_COMPUTED, "lsn": _COMPUTED["lsn"] + x.c.place} if in_order else _COMPUTED
+        computed = {**_COMPUTED, "lsn": _COMPUTED["lsn"] + x.c[PLACE]} if in_order else _COMPUTED
         values += computed.values()
         names += computed
     source = select(tenants.c.id, *values).select_from(tenants.join(x, true())).where(tenants.c.id == TENANT)
@@ -157,11 +158,11 @@ INSERT_ENTRIES = _insert(entries)
 INSERT_HOLDS = _insert(holds)
 
 IMPORT_TRANSACTIONS = _insert(transactions, in_order=True)
-"""Transactions that come in the order of events, which is not that of their ids: those were made by many processes.
-What is inserted next has a higher place all the same, since each row takes more than one byte of the log."""
+"""Transactions that come in the order of events, with their ``PLACE`` in it. That is not the order of their ids, which
+many processes made. What is inserted next comes behind them: each row takes more than one byte of the log."""
 
 
-def _named(table: Table, x: TableValuedAlias) -> ColumnElement[bool]:
+def _named(table: Table, x: Subquery) -> ColumnElement[bool]:
     """The rows of a table to be updated. An update cannot look up row by row; naming the ids once more as an array
     makes the index find exactly these, whichever way they are then joined. Only before PostgreSQL 17 may the planner
     still go through all of the tenant's, for as long as it has no statistics."""
@@ -181,7 +182,7 @@ def _update_wallets(*changing: str) -> Update:
     )
     return (
         update(wallets)
-        .values({name: _value(x.c[name], wallets.c[name]) for name in changing})
+        .values({name: x.c[name] for name in changing})
         .where(_named(wallets, x), wallets.c.version == x.c.loaded_version)
     )
 
@@ -209,49 +210,52 @@ def columns_read(table: Table) -> list[ColumnElement[Any]]:
     return [cast(c, Text).label(c.name) if isinstance(c.type, JSON) else c for c in brought(table)]
 
 
-def _load_batch() -> CompoundSelect[Any]:
-    """The time; wallets, each with its due holds or with the hold that is named beside it; and the decisions under the
-    named keys. One statement, so all of it is of one instant, and it is one wait for the server instead of two.
+def _under(table: Table, c: Column[Any], name: str) -> Select[Any]:
+    """What there is of a table under the ids, or other unique values, that an array parameter has."""
+    x = rows_of({name: _carried(c)}, f"x_{name}")
+    return look_up(select(*columns_read(table)).where(table.c.tenant_id == TENANT, c == x.c[name]), x)
 
-    Each row is of one of the three, and NULL in the columns of the others.
+
+def _load_batch() -> CompoundSelect[Any]:
+    """The time; wallets; their due holds, and those that are named; and the decisions under the named keys. One
+    statement, so all of it is of one instant, and it is one wait for the server instead of four.
+
+    Each row is of one of these, and NULL in the columns of the others.
     """
-    x = rows_of({"wallet_id": Uuid(), "hold_id": Uuid()})
-    w = each(select(*columns_read(wallets)).where(wallets.c.tenant_id == TENANT, wallets.c.id == x.c.wallet_id), "w")
-    hold_columns = [c.label(f"hold_{c.name}") for c in holds.c if c.name not in ("tenant_id", "wallet_id")]
-    due = (
-        select(*hold_columns)
+    w = _under(wallets, wallets.c.id, "wallet_id").cte("w")
+    due = each(
+        select(*columns_read(holds))
         .where(
-            x.c.hold_id.is_(None),
-            w.c.held > 0,
             holds.c.tenant_id == TENANT,
             holds.c.wallet_id == w.c.id,
             holds.c.status == ACTIVE,
             holds.c.expires_at <= func.now(),
         )
         .order_by(holds.c.expires_at)
-        .limit(literal_column(str(DUE_HOLDS_MAX + 1), Integer()))
-        .correlate(x, w)
-        .subquery("due")
+        .limit(literal_column(str(DUE_HOLDS_MAX + 1), Integer())),
+        "due",
     )
-    named = select(*hold_columns).where(holds.c.tenant_id == TENANT, holds.c.id == x.c.hold_id)
-    h = each(select(union_all(select(due), named.correlate(x)).subquery()), "h")
-
-    y = rows_of({"key": Text()}, "y")
-    by_key = (transactions.c.tenant_id == TENANT, transactions.c.idempotency_key == y.c.key)
-    decision_columns = [c.label(f"{DECISION}{c.name}") for c in columns_read(transactions)]
-    t = each(select(*decision_columns).where(*by_key), "t")
-
+    named = _under(holds, holds.c.id, "hold_id").subquery("named")
+    decided = _under(transactions, transactions.c.idempotency_key, "key").subquery("decided")
     now = func.now(type_=DateTime(timezone=True)).label("now")
-    everything: list[ColumnElement[Any]] = [now, *w.c, *h.c, *t.c]
+    empty: list[ColumnElement[Any]] = [
+        cast(null(), c.type).label(name)
+        for part, prefix in ((w, ""), (named, HOLD), (decided, DECISION))
+        for name, c in ((f"{prefix}{c.name}", c) for c in part.c)
+    ]
 
-    def rows(*given: ColumnElement[Any]) -> Select[Any]:
-        found = {c.name: c for c in given}
-        return select(*(found.get(c.name, cast(null(), c.type).label(c.name)) for c in everything))
+    def rows(prefix: str, *given: ColumnElement[Any], at: ColumnElement[Any] | None = None) -> Select[Any]:
+        found = {f"{prefix}{c.name}": c.label(f"{prefix}{c.name}") for c in given}
+        time = cast(null(), now.type).label("now") if at is None else at
+        return select(time, *(found.get(c.name, c) for c in empty))
 
     return union_all(
-        rows(now),
-        rows(*w.c, *h.c).select_from(x.join(w, true()).outerjoin(h, true())),
-        rows(*t.c).select_from(y.join(t, true())),
+        rows("", at=now),
+        rows("", *w.c),
+        # Most wallets hold nothing, and nothing more is looked up for them.
+        rows(HOLD, *due.c).select_from(w.join(due, true())).where(w.c.held > literal_column("0", Integer())),
+        rows(HOLD, *named.c),
+        rows(DECISION, *decided.c),
     )
 
 
@@ -266,12 +270,6 @@ def _lock_wallets() -> Select[Any]:
 
 
 LOCK_WALLETS = _lock_wallets()
-
-
-def look_up(found: Select[Any], x: TableValuedAlias) -> Select[Any]:
-    """All that is found, row by row of ``x``."""
-    f = each(found, "f")
-    return select(f).select_from(x.join(f, true()))
 
 
 def _load_transactions() -> Select[Any]:

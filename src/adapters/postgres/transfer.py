@@ -156,7 +156,7 @@ class PostgresTransfer:
                     for statement, rows in (
                         (statements.UPDATE_WALLETS, portion.updated_wallets),
                         (statements.INSERT_WALLETS, portion.opened_wallets),
-                        (statements.IMPORT_TRANSACTIONS, portion.transactions),
+                        (statements.IMPORT_TRANSACTIONS, _in_order(portion.transactions)),
                         (statements.INSERT_ENTRIES, portion.entries),
                         (statements.INSERT_HOLDS, portion.placed_holds),
                         (statements.UPDATE_HOLDS, portion.updated_holds),
@@ -166,6 +166,11 @@ class PostgresTransfer:
                         await session.commit()
         except StaleSnapshot as error:
             raise TornTransfer from error
+
+
+def _in_order(rows: Rows) -> Rows:
+    amount = len(next(iter(rows.values()), ()))
+    return {**rows, statements.PLACE: list(range(1, amount + 1))} if amount else rows
 
 
 async def _write(session: Session, tenant: UUID, statement: Insert | Update, rows: Rows) -> None:
